@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help serve test check lint demo-models clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+serve: .installed-serve ## set up everything and serve on http://127.0.0.1:8080
+	$(BIN)/retouch-export demo --if-absent
+	$(BIN)/retouch serve
+
+test: .installed-dev ## set up and run all tests, on a real Triton
+	$(BIN)/retouch-export demo --if-absent
+	$(BIN)/python -m pytest
+
+check: .installed-dev lint test ## everything CI runs: format, lint, types, import rules, tests
+
+lint: .installed-dev ## format, lint, types and import rules alone
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo-models: .installed-serve ## install the demo models, over those that are there
+	$(BIN)/retouch-export demo
+
+clean: ## remove the environment, exported weights and served data
+	rm -rf $(VENV) .installed-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis retouch-data
+	find model_repository -path '*/1/*' ! -name model.py -delete
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"Python 3.11 or 3.12 is needed, {sys.executable} is {v[0]}.{v[1]}; use make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+.installed-serve: $(BIN)/pip pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[models]'
+	touch $@
+
+.installed-dev: $(BIN)/pip pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[export,dev]'
+	touch $@ .installed-serve

@@ -1,0 +1,1 @@
+"""Image work without I/O: arrays in, arrays out."""
