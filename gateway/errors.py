@@ -1,0 +1,135 @@
+"""What can go wrong, one class per sentence and HTTP status.
+
+    RetouchError
+    ├── InvalidRequestError          400  the request cannot be honoured
+    │   ├── ImageInvalidError        400  not a picture we can read
+    │   └── UnsupportedValueError    400  a known field with a value we do not do
+    ├── ValidationFailedError        422  a field has the wrong type or range
+    ├── NotFoundError                404
+    ├── PayloadTooLargeError         413
+    ├── UnsupportedFormatError       415
+    ├── TooManyJobsError             429
+    ├── StorageFullError             507
+    ├── InferenceError               502  the model server failed
+    │   ├── ModelUnavailableError    503  not loaded, restarting or not there
+    │   ├── OverloadedError          503  its queue is full
+    │   └── InferenceTimeoutError    504
+    └── TritonSetupError             500  the embedded server cannot start
+
+This module imports nothing of ours: everything may raise from it, one handler renders it.
+"""
+
+from __future__ import annotations
+
+
+class RetouchError(Exception):
+    """Something failed; `message` is a sentence for the person who called."""
+
+    status = 500
+    code = "internal_error"
+    title = "Internal error"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, pointer: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.pointer = pointer
+        """JSON pointer or parameter name of the field at fault."""
+
+
+class InvalidRequestError(RetouchError):
+    """The request cannot be honoured as it stands."""
+
+    status, code, title = 400, "invalid_request", "Invalid request"
+
+
+class ImageInvalidError(InvalidRequestError):
+    """A picture or mask cannot be read or used."""
+
+    code, title = "image_unreadable", "Invalid image"
+
+
+class UnsupportedValueError(InvalidRequestError):
+    """A known field has a value this server does not do."""
+
+    code, title = "unsupported_value", "Unsupported value"
+
+
+class ValidationFailedError(RetouchError):
+    """A field has the wrong type or is out of range."""
+
+    status, code, title = 422, "validation_failed", "Validation failed"
+
+
+class NotFoundError(RetouchError):
+    """No such file, job or model."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class ConflictError(RetouchError):
+    """The thing exists but is not in a state that allows this."""
+
+    status, code, title = 409, "conflict", "Conflict"
+
+
+class PayloadTooLargeError(RetouchError):
+    """A body or picture is over its limit."""
+
+    status, code, title = 413, "image_too_large", "Too large"
+
+
+class UnsupportedFormatError(RetouchError):
+    """A file format or content type this server does not read."""
+
+    status, code, title = 415, "unsupported_format", "Unsupported format"
+
+
+class TooManyJobsError(RetouchError):
+    """The job queue is full."""
+
+    status, code, title = 429, "queue_full", "Queue full"
+
+
+class StorageFullError(RetouchError):
+    """The image store has no room left."""
+
+    status, code, title = 507, "storage_full", "Storage full"
+
+
+class InferenceError(RetouchError):
+    """The model server failed while it worked on the request."""
+
+    status, code, title = 502, "backend_error", "Model server error"
+
+
+class ModelUnavailableError(InferenceError):
+    """The model is not loaded, is being restarted, or the server cannot be reached."""
+
+    status, code, title = 503, "model_loading", "Model unavailable"
+
+
+class OverloadedError(InferenceError):
+    """The model server's queue is full."""
+
+    status, code, title = 503, "overloaded", "Overloaded"
+
+
+class InferenceTimeoutError(InferenceError):
+    """The model server did not answer in time."""
+
+    status, code, title = 504, "deadline_exceeded", "Deadline exceeded"
+
+
+class InferenceCanceledError(InferenceError):
+    """The request was canceled before it ended."""
+
+    status, code, title = 409, "canceled", "Canceled"
+
+
+class TritonSetupError(RetouchError):
+    """The embedded Triton cannot be found, fetched or started."""
+
+    code, title = "triton_setup", "Triton setup failed"
