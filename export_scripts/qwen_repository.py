@@ -1,0 +1,128 @@
+"""Put a Qwen-Image checkpoint into the model repository: stages get weights, pipelines configs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export_scripts.latent_projection import fit_latent_projection
+from export_scripts.vae_graph import export_vae_halves
+
+_PIPELINE_FOLDERS = ("scheduler", "tokenizer", "processor")
+_CONFIG_FOLDERS = ("transformer", "vae", "text_encoder")
+
+
+@dataclass(frozen=True)
+class QwenModel:
+    """One of the product's pipeline models and where its parts go."""
+
+    name: str
+    pipeline: str
+    """diffusers class of the loop."""
+    inpaint_pipeline: str | None
+    transformer: str
+    """Stage model of the denoiser."""
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """Stage model of each part; all but the transformer are shared."""
+        return {
+            "transformer": self.transformer,
+            "text_encoder": "qwen_text_encoder",
+            "vae_encoder": "qwen_vae_encoder",
+            "vae_decoder": "qwen_vae_decoder",
+        }
+
+
+GENERATION = QwenModel(
+    "qwen_image", "QwenImagePipeline", "QwenImageInpaintPipeline", "qwen_image_transformer"
+)
+EDIT = QwenModel(
+    "qwen_image_edit", "QwenImageEditPlusPipeline", None, "qwen_image_edit_transformer"
+)
+
+
+def install_checkpoint(
+    checkpoint: Path,
+    repository: Path,
+    model: QwenModel,
+    details: Mapping[str, Any],
+    *,
+    vae_graphs: bool = False,
+) -> None:
+    """Copy a checkpoint in the hub's layout into `repository`.
+
+    Every folder is written beside its place and renamed into it, so that a broken run leaves
+    the old version whole.
+
+    Args:
+        checkpoint: folder with model_index.json and one folder per component.
+        repository: Triton's model repository.
+        model: which of the product's models it becomes.
+        details: what the manifest says besides: source, demo, default_size, ...
+        vae_graphs: also write the VAE's halves as ONNX graphs, which are served then instead of
+            torch: for machines without a GPU.
+    """
+    for part, stage in model.stages.items():
+        source = checkpoint / ("vae" if part.startswith("vae") else part)
+        _replace(repository / stage / "1" / "weights", source)
+    graphs = [
+        repository / f"qwen_vae_{half}" / "1" / "model.onnx" for half in ("encoder", "decoder")
+    ]
+    if vae_graphs:
+        export_vae_halves(checkpoint / "vae", *graphs)
+    else:
+        for graph in graphs:
+            graph.unlink(missing_ok=True)
+    projection = fit_latent_projection(checkpoint / "vae")
+    manifest = {
+        "model": model.name,
+        "pipeline": model.pipeline,
+        "inpaint_pipeline": model.inpaint_pipeline,
+        "stages": model.stages,
+        "dimensions": _dimensions(checkpoint),
+        "latent_rgb": [[round(value, 6) for value in row] for row in projection],
+        **details,
+    }
+    staging = repository / model.name / "1" / "pipeline.partial"
+    shutil.rmtree(staging, ignore_errors=True)
+    for name in _PIPELINE_FOLDERS:
+        if (checkpoint / name).is_dir():
+            shutil.copytree(checkpoint / name, staging / name)
+    for name in _CONFIG_FOLDERS:
+        (staging / name).mkdir(parents=True)
+        shutil.copy(checkpoint / name / "config.json", staging / name)
+    shutil.copy(checkpoint / "model_index.json", staging)
+    (staging / "retouch.json").write_text(json.dumps(manifest, indent=1))
+    _swap(staging, repository / model.name / "1" / "pipeline")
+
+
+def _replace(target: Path, source: Path) -> None:
+    staging = target.with_name(target.name + ".partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.copytree(source, staging)
+    _swap(staging, target)
+
+
+def _swap(staging: Path, target: Path) -> None:
+    old = target.with_name(target.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    staging.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _dimensions(checkpoint: Path) -> dict[str, int]:
+    """Widths a client needs to speak to the stages directly."""
+    transformer = json.loads((checkpoint / "transformer" / "config.json").read_text())
+    vae = json.loads((checkpoint / "vae" / "config.json").read_text())
+    return {
+        "latents": transformer["in_channels"],
+        "text": transformer["joint_attention_dim"],
+        "z": vae["z_dim"],
+    }

@@ -1,0 +1,10 @@
+"""Triton's entry point; the code is in `qwen_serving/pipeline.py` beside the models."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from qwen_serving.pipeline import TritonPythonModel
+
+__all__ = ["TritonPythonModel"]

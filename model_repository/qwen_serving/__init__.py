@@ -1,0 +1,1 @@
+"""What the Qwen models of this repository share; on the path of every `model.py`."""

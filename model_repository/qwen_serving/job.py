@@ -1,0 +1,141 @@
+"""One job: a diffusers pipeline over remote modules, in a thread of its own."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers import pipelines as diffusers_pipelines
+from PIL import Image
+
+from qwen_serving.exported import Exported
+from qwen_serving.job_errors import JobCanceledError
+from qwen_serving.job_request import JobRequest
+from qwen_serving.preview import LatentPreview
+from qwen_serving.remote_modules import RemoteTextEncoder, RemoteTransformer, RemoteVae
+
+Emit = Callable[..., None]
+
+
+class Job:
+    """Runs a request to its end and reports through `emit(event, **tensors)`."""
+
+    def __init__(
+        self,
+        exported: Exported,
+        request: JobRequest,
+        *,
+        device: torch.device,
+        executor: Executor,
+        is_canceled: Callable[[], bool],
+        emit: Emit,
+    ) -> None:
+        self._exported = exported
+        self._request = request
+        self._device = device
+        self._executor = executor
+        self._is_canceled = is_canceled
+        self._emit = emit
+        self._started = time.monotonic()
+        self._preview = LatentPreview(
+            exported.manifest["latent_rgb"], (request.height // 8, request.width // 8)
+        )
+
+    def run(self) -> None:
+        """Paint the picture.
+
+        Raises:
+            JobCanceledError: canceled; noticed before the first and after each step.
+            StageError: a stage model failed.
+        """
+        self._check_canceled()
+        pipeline = self._build_pipeline()
+        result = pipeline(**self._arguments())
+        image = np.asarray(result.images[0])
+        event = {
+            "event": "image",
+            "seed": self._request.seed,
+            "total_s": time.monotonic() - self._started,
+        }
+        self._emit(event, image=(image * 255).round().astype(np.uint8))
+
+    def _build_pipeline(self) -> Any:
+        """A pipeline of this job's own: schedulers and guidance state are not shared."""
+        manifest, folder = self._exported.manifest, self._exported.folder
+        stages = manifest["stages"]
+        modules = {
+            "scheduler": copy.deepcopy(self._exported.scheduler),
+            "vae": RemoteVae(
+                folder / "vae", stages["vae_encoder"], stages["vae_decoder"], self._device
+            ),
+            "text_encoder": RemoteTextEncoder(
+                folder / "text_encoder", stages["text_encoder"], self._device
+            ),
+            "tokenizer": self._exported.tokenizer,
+            "transformer": RemoteTransformer(
+                folder / "transformer", stages["transformer"], self._device, self._executor
+            ),
+        }
+        name = manifest["pipeline"]
+        if self._request.mask is not None:
+            name = manifest["inpaint_pipeline"]
+        if self._exported.processor is not None:
+            modules["processor"] = self._exported.processor
+        pipeline = getattr(diffusers_pipelines, name)(**modules)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def _arguments(self) -> dict[str, Any]:
+        request = self._request
+        guided = request.true_cfg_scale > 1
+        arguments: dict[str, Any] = {
+            "prompt": request.prompt,
+            # Guidance needs a negative prompt, be it blank; without guidance it must be absent.
+            "negative_prompt": (request.negative_prompt or " ") if guided else None,
+            "true_cfg_scale": request.true_cfg_scale,
+            "width": request.width,
+            "height": request.height,
+            "num_inference_steps": request.num_inference_steps,
+            # On the CPU whatever the device: the noise depends on the seed alone.
+            "generator": torch.Generator("cpu").manual_seed(request.seed),
+            "output_type": "np",
+            "callback_on_step_end": self._on_step_end,
+            "callback_on_step_end_tensor_inputs": ["latents"],
+        }
+        if request.mask is not None:
+            arguments["image"] = Image.fromarray(request.images[0])
+            arguments["mask_image"] = Image.fromarray(request.mask)
+            arguments["strength"] = request.strength
+        elif request.images:
+            arguments["image"] = [Image.fromarray(image) for image in request.images]
+        return arguments
+
+    def _on_step_end(
+        self, pipeline: Any, index: int, _timestep: Any, tensors: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        self._check_canceled()
+        step, total = index + 1, pipeline.num_timesteps
+        event = {"event": "step", "step": step, "total_steps": total}
+        self._emit(event, preview=self._paint_preview(pipeline, step, total, tensors["latents"]))
+        return {}
+
+    def _paint_preview(
+        self, pipeline: Any, step: int, total: int, latents: torch.Tensor
+    ) -> npt.NDArray[np.uint8] | None:
+        every = self._request.preview_every
+        if not every:
+            return None
+        sigmas = pipeline.scheduler.sigmas
+        position = pipeline.scheduler.step_index
+        clean = self._preview.observe(latents, float(sigmas[position - 1]), float(sigmas[position]))
+        return self._preview.paint(clean) if step % every == 0 and step < total else None
+
+    def _check_canceled(self) -> None:
+        if self._is_canceled():
+            raise JobCanceledError

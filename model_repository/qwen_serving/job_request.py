@@ -1,0 +1,72 @@
+"""What a job asks of a pipeline model, read from its tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qwen_serving.request_values import array_of, number_of, text_of
+
+MAX_CONDITION_IMAGES = 4
+MAX_AREA = 4 * 1024 * 1024
+MAX_STEPS = 200
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """One picture to make; names as in diffusers."""
+
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    num_inference_steps: int
+    true_cfg_scale: float
+    seed: int
+    strength: float
+    preview_every: int
+    """Send a preview every so many steps; 0 for none."""
+    images: tuple[npt.NDArray[np.uint8], ...]
+    """Condition images, RGB (H, W, 3), in the order the checkpoint expects."""
+    mask: npt.NDArray[np.uint8] | None
+    """Inpainting mask (height, width), 255 = repaint; with it `images[0]` is the picture."""
+
+
+def read_request(request: Any) -> JobRequest:
+    """Read and check a Triton request.
+
+    Raises:
+        ValueError: a value is out of range; the message names the limit and the value.
+    """
+    images = [array_of(request, f"IMAGE_{n}") for n in range(1, MAX_CONDITION_IMAGES + 1)]
+    job = JobRequest(
+        prompt=text_of(request, "PROMPT"),
+        negative_prompt=text_of(request, "NEGATIVE_PROMPT"),
+        width=int(number_of(request, "WIDTH", 1024)),
+        height=int(number_of(request, "HEIGHT", 1024)),
+        num_inference_steps=int(number_of(request, "NUM_INFERENCE_STEPS", 50)),
+        true_cfg_scale=float(number_of(request, "TRUE_CFG_SCALE", 4.0)),
+        seed=int(number_of(request, "SEED", 0)),
+        strength=float(number_of(request, "STRENGTH", 1.0)),
+        preview_every=int(number_of(request, "PREVIEW_EVERY", 0)),
+        images=tuple(image for image in images if image is not None),
+        mask=array_of(request, "MASK"),
+    )
+    _check(job)
+    return job
+
+
+def _check(job: JobRequest) -> None:
+    if job.width % 16 or job.height % 16 or min(job.width, job.height) < 16:
+        raise ValueError(f"sides are multiples of 16, got {job.width}x{job.height}")
+    if job.width * job.height > MAX_AREA:
+        raise ValueError(f"at most {MAX_AREA} pixels, got {job.width}x{job.height}")
+    if not 0 <= job.num_inference_steps <= MAX_STEPS:
+        raise ValueError(f"num_inference_steps is 0 to {MAX_STEPS}, got {job.num_inference_steps}")
+    if not 0 < job.strength <= 1:
+        raise ValueError(f"strength is above 0 and at most 1, got {job.strength}")
+    if job.mask is not None and not job.images:
+        raise ValueError("a mask needs the picture it belongs to in IMAGE_1")

@@ -1,0 +1,147 @@
+"""Stand-ins for a pipeline's heavy modules: same calls, but the work is a stage model's.
+
+A diffusers pipeline built on these runs its own code (prompt templates, scheduler, guidance,
+latent packing) and none of the networks. Each job has its own set; they hold no weights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
+from qwen_serving.stage_calls import call_stage
+
+
+class _Remote(torch.nn.Module):
+    """A module without parameters that still knows its device and dtype."""
+
+    def __init__(self, config_folder: Path, stage: str, device: torch.device) -> None:
+        super().__init__()
+        config = json.loads((config_folder / "config.json").read_text())
+        self.config = SimpleNamespace(**config)
+        self.stage = stage
+        self._device = device
+
+    @property
+    def device(self) -> torch.device:
+        return self._device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Tensors travel as float32; a stage computes in its own precision."""
+        return torch.float32
+
+    def call(self, output: str, **inputs: torch.Tensor) -> torch.Tensor:
+        return call_stage(self.stage, inputs, output, self._device)
+
+
+class RemoteTextEncoder(_Remote):
+    """`text_encoder(...)` of the pipelines, on the model `qwen_text_encoder`."""
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        pixel_values: torch.Tensor | None = None,
+        image_grid_thw: torch.Tensor | None = None,
+        **_: Any,
+    ) -> SimpleNamespace:
+        """Only the last hidden state is filled in: (1, L, D)."""
+        if not bool(attention_mask.all()):
+            raise ValueError("one prompt per call: padding is not expected here")
+        inputs = {"INPUT_IDS": input_ids}
+        if pixel_values is not None and image_grid_thw is not None:
+            inputs["PIXEL_VALUES"] = pixel_values[None].float()
+            inputs["IMAGE_GRID_THW"] = image_grid_thw[None]
+        return SimpleNamespace(hidden_states=(self.call("HIDDEN_STATES", **inputs),))
+
+
+class RemoteVae(_Remote):
+    """`vae.encode` and `vae.decode`, each on a model of its own."""
+
+    def __init__(
+        self, config_folder: Path, encoder: str, decoder: str, device: torch.device
+    ) -> None:
+        super().__init__(config_folder, encoder, device)
+        self.temperal_downsample = self.config.temperal_downsample
+        self._decoder = decoder
+
+    def encode(self, image: torch.Tensor) -> SimpleNamespace:
+        """(1, 3, 1, H, W) in -1..1 to a distribution over latents."""
+        moments = self.call("MOMENTS", IMAGE=image.float())
+        return SimpleNamespace(latent_dist=DiagonalGaussianDistribution(moments))
+
+    def decode(self, latents: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
+        """(1, z, 1, h, w) to a picture (1, 3, 1, 8h, 8w) in -1..1."""
+        return (call_stage(self._decoder, {"LATENTS": latents.float()}, "IMAGE", self._device),)
+
+
+class RemoteTransformer(_Remote):
+    """`transformer(...)`: one denoising step.
+
+    With true CFG a pipeline asks for the conditional and then the unconditional prediction of
+    the same latents. From the second step on the unconditional one is sent along with the
+    conditional one, so that both share a batch.
+    """
+
+    def __init__(
+        self, config_folder: Path, stage: str, device: torch.device, executor: Executor
+    ) -> None:
+        super().__init__(config_folder, stage, device)
+        self._executor = executor
+        self._branch = "cond"
+        self._unconditional: dict[str, torch.Tensor] | None = None
+        self._ahead: Future[torch.Tensor] | None = None
+
+    @contextmanager
+    def cache_context(self, name: str) -> Iterator[None]:
+        """The pipelines name the branch of guidance they are in: "cond" or "uncond"."""
+        self._branch = name
+        yield
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        timestep: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        encoder_hidden_states_mask: torch.Tensor | None = None,
+        img_shapes: list[Any] | None = None,
+        guidance: torch.Tensor | None = None,
+        **_: Any,
+    ) -> tuple[torch.Tensor]:
+        """Predict the noise of (1, S, C) latents."""
+        moving = {"HIDDEN_STATES": hidden_states, "TIMESTEP": timestep.reshape(1, 1).float()}
+        if self._branch == "uncond" and self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            return (ahead.result(),)
+        fixed = _fixed_inputs(encoder_hidden_states, encoder_hidden_states_mask, img_shapes)
+        if guidance is not None:
+            fixed["GUIDANCE"] = guidance.reshape(1, 1).float()
+        if self._branch == "uncond":
+            self._unconditional = fixed
+        elif self._unconditional is not None:
+            both = {**moving, **self._unconditional}
+            self._ahead = self._executor.submit(self.call, "NOISE_PRED", **both)
+        return (self.call("NOISE_PRED", **moving, **fixed),)
+
+
+def _fixed_inputs(
+    text: torch.Tensor, mask: torch.Tensor | None, img_shapes: list[Any] | None
+) -> dict[str, torch.Tensor]:
+    """What stays the same over the steps of one branch; padding of the text is cut off."""
+    if mask is not None:
+        text = text[:, : int(mask[0].sum())]
+    shapes = (img_shapes or [[]])[0]
+    rows = shapes if isinstance(shapes, list) else [shapes]
+    return {
+        "ENCODER_HIDDEN_STATES": text.float(),
+        "IMG_SHAPES": torch.tensor([[list(row) for row in rows]], dtype=torch.int32),
+    }
