@@ -1,0 +1,70 @@
+"""What routes ask for, by type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from gateway.generation import Painter
+from gateway.inference import InferenceBackend
+from gateway.job import Job
+from gateway.jobs import JobQueue
+from gateway.model_catalog import ModelCatalog
+from gateway.pictures import Pictures
+from gateway.segmentation import Segmenter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything a route may use; made once by `create_app`."""
+
+    backend: InferenceBackend
+    catalog: ModelCatalog
+    pictures: Pictures
+    segmenter: Segmenter
+    painter: Painter
+    jobs: JobQueue
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+
+
+def _pictures(services: ServicesDep) -> Pictures:
+    return services.pictures
+
+
+def _segmenter(services: ServicesDep) -> Segmenter:
+    return services.segmenter
+
+
+def _painter(services: ServicesDep) -> Painter:
+    return services.painter
+
+
+def _jobs(services: ServicesDep) -> JobQueue:
+    return services.jobs
+
+
+def _catalog(services: ServicesDep) -> ModelCatalog:
+    return services.catalog
+
+
+PicturesDep = Annotated[Pictures, Depends(_pictures)]
+SegmenterDep = Annotated[Segmenter, Depends(_segmenter)]
+PainterDep = Annotated[Painter, Depends(_painter)]
+JobsDep = Annotated[JobQueue, Depends(_jobs)]
+CatalogDep = Annotated[ModelCatalog, Depends(_catalog)]
+
+
+def _job(job_id: str, jobs: JobsDep) -> Job:
+    return jobs.get(job_id)
+
+
+JobDep = Annotated[Job, Depends(_job)]

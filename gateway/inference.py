@@ -1,0 +1,120 @@
+"""The port to the model server, in the product's words.
+
+Use cases know this file alone. `triton_client.py` implements it over gRPC;
+`inference_fake.py` implements it in memory for tests and for work on the HTTP side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+SEGMENTATION_MODEL = "fastsam"
+GENERATION_MODEL = "qwen_image"
+EDIT_MODEL = "qwen_image_edit"
+PIPELINE_MODELS = (GENERATION_MODEL, EDIT_MODEL)
+
+
+@dataclass(frozen=True)
+class SegmentationOutput:
+    """What the segmentation network says of one square picture."""
+
+    detections: npt.NDArray[np.float32]
+    """(K, 37): cx, cy, w, h in pixels of the square, score 0..1, 32 coefficients; best first."""
+    prototypes: npt.NDArray[np.float32]
+    """(32, h, w) mask bases."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureRequest:
+    """One picture to paint; names as in diffusers."""
+
+    model: str
+    prompt: str
+    negative_prompt: str = ""
+    width: int
+    height: int
+    num_inference_steps: int
+    true_cfg_scale: float
+    seed: int
+    strength: float = 1.0
+    preview_every: int = 0
+    images: tuple[npt.NDArray[np.uint8], ...] = ()
+    """Condition images, RGB (H, W, 3), in the order the checkpoint expects."""
+    mask: npt.NDArray[np.uint8] | None = None
+    """(height, width), 255 = repaint; for inpainting, with `images[0]` of the same size."""
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A denoising step is done."""
+
+    step: int
+    total_steps: int
+    preview: npt.NDArray[np.uint8] | None = None
+    """Small RGB picture of the state, when one was due."""
+
+
+@dataclass(frozen=True)
+class PictureDone:
+    """The picture, RGB (height, width, 3), and the seconds it took in the model server."""
+
+    image: npt.NDArray[np.uint8]
+    total_s: float
+
+
+PaintEvent = StepDone | PictureDone
+
+
+@dataclass(frozen=True)
+class ModelHealth:
+    """How a model answered its last canary."""
+
+    name: str
+    ready: bool
+    detail: str = ""
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    """What the export says of the model: defaults, whether it is a demo, its source."""
+
+
+class InferenceBackend(Protocol):
+    """A model server. Every method raises `errors.InferenceError` or a subclass."""
+
+    def segment(self, square: npt.NDArray[np.uint8]) -> SegmentationOutput:
+        """Run the segmentation network on an RGB square; blocks, so call it in a thread."""
+        ...
+
+    def segmentation_size(self) -> int:
+        """Side of the square that `segment` takes, in pixels; blocks on the first call."""
+        ...
+
+    def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
+        """Paint a picture: `StepDone` for each step, then `PictureDone`.
+
+        Closing the iterator cancels the work in the model server.
+        """
+        ...
+
+    async def check(self, model: str, *, timeout_s: float) -> ModelHealth:
+        """Send the model its canary; a failure is an answer, not an exception."""
+        ...
+
+    async def model_names(self) -> list[str]:
+        """Every model of the repository that the product uses, pipelines and stages."""
+        ...
+
+    async def load(self, model: str) -> None:
+        """Load a model, or load it again when it was unloaded."""
+        ...
+
+    async def unload(self, model: str) -> None:
+        """Unload a model."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,114 @@
+"""Pictures that people send: checked in full when they arrive, decoded when they are used."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import re
+from collections import OrderedDict
+
+import pybase64
+
+from gateway.errors import ImageInvalidError
+from gateway.image_store import ImageStore, StoredImage
+from gateway.rejections import rejections
+from preprocessing import codec, masks
+from preprocessing.arrays import Image, Mask
+from preprocessing.image_header import ImageLimits
+
+_DATA_URL = re.compile(r"data:[\w.+/-]*(;[\w=.+-]+)*;base64,", re.ASCII)
+
+
+class Pictures:
+    """Takes pictures in and hands their pixels out."""
+
+    def __init__(self, store: ImageStore, limits: ImageLimits, *, cache_bytes: int = 0) -> None:
+        self.store = store
+        self._limits = limits
+        self._cache_bytes = cache_bytes
+        self._recent: OrderedDict[str, codec.DecodedImage] = OrderedDict()
+        """Pixels of the pictures used last: an upload is followed by its first click."""
+
+    async def take_in(self, data: bytes, *, pointer: str | None = None) -> StoredImage:
+        """Check a picture in full and keep its bytes as they came.
+
+        Raises:
+            RetouchError: it cannot be read, or is over a limit; nothing was kept.
+        """
+        decoded = await asyncio.to_thread(self._decode, data, pointer)
+        stored = await self.store.put(
+            data,
+            width=decoded.width,
+            height=decoded.height,
+            format=decoded.header.format,
+            warnings=decoded.warnings,
+        )
+        self._remember(stored.id, decoded)
+        return stored
+
+    async def resolve(self, reference: str, *, pointer: str | None = None) -> StoredImage:
+        """The picture behind a file id, or behind a data URL, which is taken in first."""
+        if reference.startswith("data:"):
+            return await self.take_in(_decode_data_url(reference, pointer), pointer=pointer)
+        return await self.store.info(reference)
+
+    async def decoded(self, image_id: str) -> codec.DecodedImage:
+        """Pixels of a stored picture, upright RGB; not to be written to."""
+        if image_id in self._recent:
+            self._recent.move_to_end(image_id)
+            return self._recent[image_id]
+        data = await self.store.content(image_id)
+        decoded = await asyncio.to_thread(self._decode, data, None)
+        self._remember(image_id, decoded)
+        return decoded
+
+    async def mask(self, image_id: str) -> Mask:
+        """A stored picture read as a mask: white = edit, from mid-grey on."""
+        data = await self.store.content(image_id)
+        return await asyncio.to_thread(self._decode_mask, data)
+
+    async def keep_mask(self, mask: Mask) -> tuple[StoredImage, bytes]:
+        """Store a mask as PNG; the record and the bytes."""
+        data = await asyncio.to_thread(codec.encode_mask_png, mask)
+        height, width = mask.shape
+        return await self.store.put(data, width=width, height=height, format="png"), data
+
+    async def keep(self, pixels: Image) -> StoredImage:
+        """Store a picture as PNG."""
+        data = await asyncio.to_thread(codec.encode_png, pixels)
+        height, width = pixels.shape[:2]
+        return await self.store.put(data, width=width, height=height, format="png")
+
+    async def forget(self, image_id: str) -> None:
+        """Delete a picture.
+
+        Raises:
+            NotFoundError: no such picture.
+        """
+        self._recent.pop(image_id, None)
+        await self.store.delete(image_id)
+
+    def _remember(self, image_id: str, decoded: codec.DecodedImage) -> None:
+        self._recent[image_id] = decoded
+        while sum(entry.pixels.nbytes for entry in self._recent.values()) > self._cache_bytes:
+            self._recent.popitem(last=False)
+
+    def _decode(self, data: bytes, pointer: str | None) -> codec.DecodedImage:
+        with rejections(pointer):
+            return codec.decode_image(data, self._limits)
+
+    def _decode_mask(self, data: bytes) -> Mask:
+        with rejections("/mask"):
+            return masks.binarise(codec.decode_mask(data, self._limits))
+
+
+def _decode_data_url(url: str, pointer: str | None) -> bytes:
+    prefix = _DATA_URL.match(url)
+    if prefix is None:
+        message = "A data URL must look like data:image/png;base64,... ."
+        raise ImageInvalidError(message, pointer=pointer)
+    try:
+        return pybase64.b64decode(url[prefix.end() :], validate=True)
+    except (binascii.Error, ValueError) as error:
+        message = f"The data URL does not hold valid base64: {error}."
+        raise ImageInvalidError(message, pointer=pointer) from error

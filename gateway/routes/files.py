@@ -1,0 +1,45 @@
+"""`/v1/files`: pictures uploaded once and used by id."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, File, Response, UploadFile
+
+from gateway.dependencies import PicturesDep
+from gateway.schemas import FileInfo
+
+router = APIRouter(prefix="/v1/files", tags=["files"])
+
+
+@router.post("", status_code=201)
+async def upload(
+    pictures: PicturesDep,
+    file: Annotated[UploadFile, File(description="PNG, JPEG, WebP, TIFF, BMP or GIF.")],
+) -> FileInfo:
+    """Upload a picture. The same bytes get the same id."""
+    stored = await pictures.take_in(await file.read(), pointer="/file")
+    return FileInfo(**asdict(stored))
+
+
+@router.get("/{file_id}")
+async def info(pictures: PicturesDep, file_id: str) -> FileInfo:
+    """What is known of a picture."""
+    return FileInfo(**asdict(await pictures.store.info(file_id)))
+
+
+@router.get("/{file_id}/content", response_class=Response)
+async def content(pictures: PicturesDep, file_id: str) -> Response:
+    """The bytes as they were uploaded."""
+    stored = await pictures.store.info(file_id)
+    headers = {"ETag": f'"{stored.sha256}"', "Cache-Control": "private, max-age=3600, immutable"}
+    return Response(
+        await pictures.store.content(file_id), headers=headers, media_type=stored.media_type
+    )
+
+
+@router.delete("/{file_id}", status_code=204)
+async def delete(pictures: PicturesDep, file_id: str) -> None:
+    """Forget a picture."""
+    await pictures.forget(file_id)

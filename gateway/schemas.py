@@ -1,0 +1,216 @@
+"""What travels over HTTP on `/v1`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+Size = Annotated[str, StringConstraints(pattern=r"^(auto|[1-9]\d{0,4}x[1-9]\d{0,4})$")]
+
+
+class _Request(BaseModel):
+    """Unknown fields are refused: a misspelt parameter must not be ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class MaskPrompt(_Request):
+    """One object: points, a box, or both. Pixels of the picture; box right and bottom exclusive."""
+
+    points: list[Point] = Field(default_factory=list, max_length=64)
+    labels: list[Literal[0, 1]] = Field(
+        default_factory=list, description="1 = on the object, 0 = not; all 1 when left out."
+    )
+    box: Box | None = Field(None, description="x0, y0, x1, y1.")
+
+
+class MaskRequest(_Request):
+    """What to find on a picture."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"image": "file_6f1c...", "prompts": [{"points": [[412, 300]], "labels": [1]}]},
+                {"image": "data:image/png;base64,...", "prompts": [{"box": [40, 60, 300, 420]}]},
+                {"image": "file_6f1c...", "everything": True, "output": "polygon"},
+            ]
+        },
+    )
+    image: str = Field(description="A file id or a data URL; in multipart, a file part.")
+    prompts: list[MaskPrompt] = Field(default_factory=list, max_length=100)
+    everything: bool = Field(False, description="All objects of the picture.")
+    multimask: bool = Field(False, description="For each prompt its alternatives too.")
+    max_masks: int = Field(100, ge=1, le=300)
+    output: Literal["png", "polygon"] = "png"
+
+
+class FoundMask(BaseModel):
+    """One mask of a picture."""
+
+    mask_id: str = Field(description="A file id: use it as the mask of a job.")
+    score: float
+    area: int = Field(description="Pixels in the mask.")
+    bbox: tuple[int, int, int, int] | None
+    polarity: Literal["white"] = Field("white", description="White is what will be edited.")
+    prompt_index: int | None
+    alternatives: int = Field(description="Other objects that satisfied the prompt.")
+    png: str | None = Field(None, description="Base64 of an 8-bit PNG, 0 or 255.")
+    polygon: list[list[tuple[int, int]]] | None = None
+
+
+class MaskResponse(BaseModel):
+    """Masks in the order of the prompts."""
+
+    id: str
+    image_id: str
+    width: int
+    height: int
+    masks: list[FoundMask]
+    cached: bool = Field(description="The network had seen the picture; it was not run again.")
+    timings: dict[str, float] = Field(description="Seconds by stage.")
+    warnings: list[str]
+
+
+class FileInfo(BaseModel):
+    """A stored picture."""
+
+    id: str
+    sha256: str
+    width: int
+    height: int
+    format: str
+    bytes: int
+    warnings: list[str] = Field(description="What was left out or changed when it was read.")
+
+
+class JobRequest(_Request):
+    """What to paint."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"task": "generate", "prompt": "a lighthouse at dusk", "seed": 7},
+                {
+                    "task": "edit",
+                    "prompt": "make it blue",
+                    "image": "file_6f1c...",
+                    "mask": "file_a07b...",
+                },
+                {
+                    "task": "inpaint",
+                    "prompt": "a bunch of tulips",
+                    "image": "file_6f1c...",
+                    "mask": {"points": [[412, 300]]},
+                },
+            ]
+        },
+    )
+    task: Literal["generate", "edit", "inpaint"]
+    prompt: str = Field("", max_length=8000)
+    negative_prompt: str = Field("", max_length=8000)
+    image: str | None = Field(None, description="A file id or a data URL; in multipart, a part.")
+    mask: str | MaskPrompt | None = Field(
+        None, description="A file id, a data URL (white = edit), or a smart-mask prompt."
+    )
+    reference: list[str] = Field(
+        default_factory=list, max_length=3, description="Further condition images of an edit."
+    )
+    seed: int | None = Field(None, ge=0, lt=2**63 - 16)
+    num_inference_steps: int | None = Field(None, ge=1, le=100)
+    true_cfg_scale: float | None = Field(None, ge=1, le=20)
+    strength: float | None = Field(
+        None, gt=0, le=1, description="inpaint: how far to leave the picture."
+    )
+    size: Size = Field("auto", description="WxH in steps of 16; auto fits the picture or model.")
+    n: int = Field(1, ge=1, le=4, description="Pictures; the seed rises by 1 for each.")
+    preserve: Literal["exact", "none"] = Field(
+        "exact", description="exact: outside the mask the result equals the input bit for bit."
+    )
+    feather: int = Field(8, ge=0, le=256, description="Pixels of blending inside the mask's edge.")
+    metadata: dict[str, str] = Field(default_factory=dict, max_length=16)
+
+
+class JobOutput(BaseModel):
+    """One finished picture."""
+
+    file_id: str
+    url: str
+    width: int
+    height: int
+    format: str
+    sha256: str
+    seed: int
+
+
+class JobView(BaseModel):
+    """A job as its owner sees it. Times are seconds since the epoch."""
+
+    id: str
+    object: Literal["job"] = "job"
+    task: str
+    model: str
+    status: Literal["queued", "running", "succeeded", "failed", "canceled", "expired"]
+    progress: float
+    step: int
+    total_steps: int
+    queue_position: int | None
+    created_at: float
+    started_at: float | None
+    completed_at: float | None
+    parameters: dict[str, Any]
+    output: list[JobOutput]
+    preservation: dict[str, Any] | None
+    mask: dict[str, Any] | None
+    timings: dict[str, float]
+    warnings: list[str]
+    error: dict[str, str] | None
+    metadata: dict[str, str]
+    urls: dict[str, str]
+
+
+class JobList(BaseModel):
+    """Jobs, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[JobView]
+    has_more: bool
+
+
+class ModelView(BaseModel):
+    """A model and whether it answered its last canary."""
+
+    id: str
+    object: Literal["model"] = "model"
+    owned_by: Literal["retouch"] = "retouch"
+    ready: bool
+    detail: str
+    demo: bool = Field(description="Random or toy weights that prove the plumbing only.")
+    source: str | None
+    tasks: list[str]
+    defaults: dict[str, Any]
+
+
+class ModelList(BaseModel):
+    """All models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelView]
+
+
+class Problem(BaseModel):
+    """Every error, as RFC 9457 clients and the OpenAI SDKs read it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    errors: list[dict[str, str]]
+    request_id: str
+    error: dict[str, Any]

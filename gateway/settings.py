@@ -1,0 +1,66 @@
+"""Every knob of the gateway, read from the environment once; nothing else reads it."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+class Settings(BaseSettings):
+    """Set each with `RETOUCH_<NAME>`, e.g. `RETOUCH_PORT=9000`."""
+
+    model_config = SettingsConfigDict(env_prefix="RETOUCH_", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address the gateway listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port of the gateway; 0 picks a free one.")
+    data_dir: Path = Field(Path("retouch-data"), description="Pictures, logs and job records.")
+    cors_origins: tuple[str, ...] = Field(
+        ("http://localhost:3000",), description="Web origins that may call the gateway."
+    )
+
+    triton_url: str | None = Field(
+        None, description="host:port of a running Triton's gRPC; unset starts the embedded one."
+    )
+    triton_cache: Path = Field(
+        Path.home() / ".cache" / "retouch", description="Where the embedded Triton is unpacked."
+    )
+    model_repository: Path = Field(
+        _CHECKOUT / "model_repository", description="What the embedded Triton serves."
+    )
+    models_python: Path = Field(
+        Path(sys.executable), description="Interpreter of the environment the models import from."
+    )
+    canary_interval_s: float = Field(2.0, gt=0, description="Time between two canary rounds.")
+    canary_timeout_s: float = Field(10.0, gt=0, description="A slower canary answer is a failure.")
+
+    max_body_bytes: int = Field(64 * 2**20, gt=0, description="Largest request body.")
+    max_image_bytes: int = Field(32 * 2**20, gt=0, description="Largest encoded picture.")
+    max_image_pixels: int = Field(50_000_000, gt=0, description="Largest picture, width x height.")
+    feature_cache_bytes: int = Field(
+        256 * 2**20, ge=0, description="Segmentation features kept, so a second click is free."
+    )
+    picture_cache_bytes: int = Field(
+        128 * 2**20, ge=0, description="Pixels kept of the pictures used last."
+    )
+    segmentation_timeout_s: float = Field(10.0, gt=0, description="Limit for one segmentation.")
+    segmentation_threads: int = Field(4, ge=1, description="Segmentations at work at once.")
+
+    jobs_per_model: int = Field(8, ge=1, description="Jobs at work at once per pipeline model.")
+    max_queued_jobs: int = Field(1000, ge=1, description="Jobs waiting before 429 queue_full.")
+    max_kept_jobs: int = Field(10_000, ge=1, description="Ended jobs remembered, newest first.")
+    preview_every: int = Field(2, ge=0, description="Steps between two previews; 0 for none.")
+    stall_timeout_s: float = Field(
+        120.0, gt=0, description="A job without any event for so long ends with an error."
+    )
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

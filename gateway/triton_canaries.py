@@ -1,0 +1,59 @@
+"""The smallest request each model answers: proof of life that costs about a millisecond."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Inputs = dict[str, npt.NDArray[Any]]
+
+STAGE_MODELS = (
+    "qwen_text_encoder",
+    "qwen_vae_encoder",
+    "qwen_vae_decoder",
+    "qwen_image_transformer",
+    "qwen_image_edit_transformer",
+)
+
+
+def segmentation_canary() -> Inputs:
+    """A grey picture with the smallest side the network takes."""
+    return {"IMAGES": np.full((1, 160, 160, 3), 114, np.uint8)}
+
+
+def pipeline_canary() -> Inputs:
+    """No steps: the pipeline answers with its manifest."""
+    return {
+        "PROMPT": np.array([b""], object),
+        "NUM_INFERENCE_STEPS": np.array([0], np.int32),
+    }
+
+
+def stage_canary(model: str, dimensions: Mapping[str, int]) -> Inputs:
+    """One token, one latent patch or 16 x 16 pixels.
+
+    Args:
+        model: one of `STAGE_MODELS`.
+        dimensions: of the exported checkpoint: `latents` (packed channels), `text` (width of
+            the embeddings) and `z` (channels of the VAE).
+    """
+    match model:
+        case "qwen_text_encoder":
+            return {"INPUT_IDS": np.zeros((1, 1), np.int64)}
+        case "qwen_vae_encoder":
+            return {"IMAGE": np.zeros((1, 3, 1, 16, 16), np.float32)}
+        case "qwen_vae_decoder":
+            return {"LATENTS": np.zeros((1, dimensions["z"], 1, 2, 2), np.float32)}
+    return _denoising_step(dimensions)
+
+
+def _denoising_step(dimensions: Mapping[str, int]) -> Inputs:
+    return {
+        "HIDDEN_STATES": np.zeros((1, 1, dimensions["latents"]), np.float32),
+        "TIMESTEP": np.ones((1, 1), np.float32),
+        "ENCODER_HIDDEN_STATES": np.zeros((1, 1, dimensions["text"]), np.float32),
+        "IMG_SHAPES": np.ones((1, 1, 3), np.int32),
+    }

@@ -1,0 +1,226 @@
+"""The port over Triton's gRPC; with `triton_canaries.py` the only file that knows tensor names.
+
+Segmentation uses the blocking client in the caller's thread: one thread for the whole request
+was measured faster than `grpc.aio` with an executor (docs/benchmarks.md). Painting uses the
+asynchronous client, because a job spends its time waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
+from tritonclient.utils import np_to_triton_dtype
+
+from gateway import triton_canaries
+from gateway.errors import InferenceTimeoutError, ModelUnavailableError, RetouchError
+from gateway.inference import (
+    GENERATION_MODEL,
+    PIPELINE_MODELS,
+    SEGMENTATION_MODEL,
+    ModelHealth,
+    PaintEvent,
+    PictureDone,
+    PictureRequest,
+    SegmentationOutput,
+    StepDone,
+)
+from gateway.triton_errors import BACKEND_DIED, translate, translated
+
+_KEEPALIVE = triton.KeepAliveOptions(keepalive_time_ms=20_000, keepalive_timeout_ms=10_000)
+
+
+class TritonBackend:
+    """An `InferenceBackend` on the Triton at `url` (host:port of its gRPC)."""
+
+    def __init__(self, url: str, *, segmentation_timeout_s: float, stall_timeout_s: float) -> None:
+        self._url = url
+        self._segmentation_timeout_s = segmentation_timeout_s
+        self._stall_timeout_s = stall_timeout_s
+        self._blocking = triton.InferenceServerClient(url, keepalive_options=_KEEPALIVE)
+        self._async_client: Any = None
+        self._segmentation_size: int | None = None
+        self._manifests: dict[str, Mapping[str, Any]] = {}
+        self._deaths: dict[str, asyncio.Future[RetouchError]] = {}
+        """Set when a canary finds a model's process dead, for the streams that wait for it."""
+
+    @property
+    def _async(self) -> Any:
+        """Made on first use, since it belongs to the running event loop."""
+        if self._async_client is None:
+            self._async_client = triton_aio.InferenceServerClient(
+                self._url, keepalive_options=_KEEPALIVE
+            )
+        return self._async_client
+
+    def segment(self, square: npt.NDArray[np.uint8]) -> SegmentationOutput:
+        """Run the network on one square."""
+        result = self._segment({"IMAGES": square[None]})
+        return SegmentationOutput(
+            detections=result.as_numpy("DETECTIONS")[0],
+            prototypes=result.as_numpy("PROTOTYPES")[0],
+        )
+
+    def segmentation_size(self) -> int:
+        """Learnt from the network's answer to its canary."""
+        if self._segmentation_size is None:
+            result = self._segment(triton_canaries.segmentation_canary())
+            self._segmentation_size = int(result.as_numpy("IMAGE_SIZE")[0, 0])
+        return self._segmentation_size
+
+    def _segment(self, inputs: triton_canaries.Inputs) -> Any:
+        with translated(SEGMENTATION_MODEL):
+            return self._blocking.infer(
+                SEGMENTATION_MODEL,
+                _tensors(inputs),
+                client_timeout=self._segmentation_timeout_s,
+            )
+
+    async def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
+        """Stream one job of a pipeline model."""
+        call = _paint_inputs(request)
+        async for event, result in self._stream(request.model, call, self._stall_timeout_s):
+            if event["event"] == "step":
+                yield StepDone(event["step"], event["total_steps"], result.as_numpy("PREVIEW"))
+            elif event["event"] == "image":
+                yield PictureDone(result.as_numpy("IMAGE"), event["total_s"])
+
+    async def _stream(
+        self, model: str, inputs: triton_canaries.Inputs, stall_timeout_s: float
+    ) -> AsyncIterator[tuple[dict[str, Any], Any]]:
+        """Events of one decoupled request; leaving the loop cancels it in the server."""
+
+        async def requests() -> AsyncIterator[dict[str, Any]]:
+            yield {
+                "model_name": model,
+                "inputs": _tensors(inputs),
+                "enable_empty_final_response": True,
+            }
+
+        stream = self._async.stream_infer(requests())
+        try:
+            while True:
+                with translated(model):
+                    result, error = await self._next(model, stream, stall_timeout_s)
+                if error is not None:
+                    raise translate(error, model) from error
+                event = result.as_numpy("EVENT")
+                if event is not None:
+                    yield json.loads(event[0]), result
+                if result.get_response().parameters["triton_final_response"].bool_param:
+                    return
+        except StopAsyncIteration:
+            raise ModelUnavailableError(f"Model {model} ended the stream too early.") from None
+        except TimeoutError:
+            message = f"Model {model} sent nothing for {stall_timeout_s:.0f} s."
+            raise InferenceTimeoutError(message) from None
+        finally:
+            stream.cancel()
+
+    async def _next(self, model: str, stream: Any, timeout_s: float) -> Any:
+        """The stream's next answer; Triton ends no stream whose model's process was killed."""
+        answer = asyncio.ensure_future(anext(stream))
+        death = self._death_of(model)
+        try:
+            await asyncio.wait(
+                {answer, death}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if answer.done():
+                return answer.result()
+            if death.done():
+                raise death.result()
+            raise TimeoutError
+        finally:
+            answer.cancel()
+
+    def _death_of(self, model: str) -> asyncio.Future[RetouchError]:
+        death = self._deaths.get(model)
+        if death is None or death.done():
+            death = self._deaths[model] = asyncio.get_running_loop().create_future()
+        return death
+
+    async def check(self, model: str, *, timeout_s: float) -> ModelHealth:
+        """Send the canary that fits the model."""
+        try:
+            if model in PIPELINE_MODELS:
+                return await self._check_pipeline(model, timeout_s)
+            return await self._check_stage(model, timeout_s)
+        except RetouchError as error:
+            if error.code == BACKEND_DIED:
+                self._death_of(model).set_result(error)
+            return ModelHealth(model, ready=False, detail=error.message)
+
+    async def _check_pipeline(self, model: str, timeout_s: float) -> ModelHealth:
+        canary = triton_canaries.pipeline_canary()
+        async for event, _ in self._stream(model, canary, timeout_s):
+            self._manifests[model] = event
+        return ModelHealth(model, ready=True, manifest=self._manifests[model])
+
+    async def _check_stage(self, model: str, timeout_s: float) -> ModelHealth:
+        if model == SEGMENTATION_MODEL:
+            canary = triton_canaries.segmentation_canary()
+        else:
+            owner = next(
+                (m for m in self._manifests.values() if m["stages"]["transformer"] == model),
+                self._manifests.get(GENERATION_MODEL),
+            )
+            if owner is None:
+                return ModelHealth(model, ready=False, detail="no pipeline describes it yet")
+            canary = triton_canaries.stage_canary(model, owner["dimensions"])
+        with translated(model):
+            await self._async.infer(model, _tensors(canary), client_timeout=timeout_s)
+        return ModelHealth(model, ready=True)
+
+    async def model_names(self) -> list[str]:
+        """Pipelines first: their manifests describe the stages' canaries."""
+        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *triton_canaries.STAGE_MODELS]
+
+    async def load(self, model: str) -> None:
+        """Ask Triton to load; returns when the model answers."""
+        with translated(model):
+            await self._async.load_model(model)
+
+    async def unload(self, model: str) -> None:
+        """Ask Triton to unload; what runs on it ends first."""
+        with translated(model):
+            await self._async.unload_model(model)
+
+    async def close(self) -> None:
+        """Close both channels."""
+        self._blocking.close()
+        if self._async_client is not None:
+            await self._async_client.close()
+
+
+def _tensors(inputs: triton_canaries.Inputs) -> list[Any]:
+    tensors = []
+    for name, value in inputs.items():
+        tensor = triton.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
+        tensor.set_data_from_numpy(value)
+        tensors.append(tensor)
+    return tensors
+
+
+def _paint_inputs(request: PictureRequest) -> triton_canaries.Inputs:
+    inputs: triton_canaries.Inputs = {
+        "PROMPT": np.array([request.prompt.encode()], object),
+        "NEGATIVE_PROMPT": np.array([request.negative_prompt.encode()], object),
+        "WIDTH": np.array([request.width], np.int32),
+        "HEIGHT": np.array([request.height], np.int32),
+        "NUM_INFERENCE_STEPS": np.array([request.num_inference_steps], np.int32),
+        "TRUE_CFG_SCALE": np.array([request.true_cfg_scale], np.float32),
+        "SEED": np.array([request.seed], np.int64),
+        "STRENGTH": np.array([request.strength], np.float32),
+        "PREVIEW_EVERY": np.array([request.preview_every], np.int32),
+    }
+    for number, image in enumerate(request.images, start=1):
+        inputs[f"IMAGE_{number}"] = image
+    if request.mask is not None:
+        inputs["MASK"] = request.mask
+    return inputs

@@ -1,0 +1,107 @@
+"""The gateway in this process, on a model server in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.app import create_app
+from gateway.inference_fake import FakeBackend
+from gateway.settings import Settings
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running app, a client of it, and the backend behind it."""
+
+    app: FastAPI
+    backend: FakeBackend
+    client: httpx.AsyncClient
+
+    async def upload(self, data: bytes) -> str:
+        response = await self.client.post("/v1/files", files={"file": data})
+        assert response.status_code == 201, response.text
+        return response.json()["id"]
+
+    async def submit(self, **fields: Any) -> dict[str, Any]:
+        response = await self.client.post("/v1/jobs", json=fields)
+        assert response.status_code == 202, response.text
+        return response.json()
+
+    async def finish(self, **fields: Any) -> dict[str, Any]:
+        """Submit and wait for the end."""
+        job = await self.submit(**fields)
+        return (await self.client.get(job["urls"]["self"], params={"wait": 20})).json()
+
+    async def result(self, job: dict[str, Any]) -> bytes:
+        return (await self.client.get(job["urls"]["result"])).content
+
+    async def events(self, job: dict[str, Any], **headers: str) -> str:
+        return (await self.client.get(job["urls"]["events"], headers=headers)).text
+
+
+@asynccontextmanager
+async def serve(
+    data_dir: Path, backend: FakeBackend | None = None, **settings: Any
+) -> AsyncIterator[Gateway]:
+    """The app with its lifespan, after the first canary round."""
+    backend = backend or FakeBackend()
+    chosen = Settings(data_dir=data_dir, canary_interval_s=0.05, **settings)
+    app = create_app(chosen, backend=backend)
+    transport = httpx.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://retouch", timeout=30) as client,
+    ):
+        gateway = Gateway(app, backend, client)
+        await until(lambda: _canaries_sent(app))
+        yield gateway
+
+
+@asynccontextmanager
+async def serve_on_a_port(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
+    """The same app through a socket, where a stream arrives piece by piece."""
+    config = uvicorn.Config(
+        gateway.app, port=0, lifespan="off", ws="none", log_level="warning", log_config=None
+    )
+    config.timeout_graceful_shutdown = 1
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        await until(lambda: _true(server.started))
+        port = server.servers[0].sockets[0].getsockname()[1]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, timeout_s: float = 5.0) -> None:
+    """Ask again and again, as a client would."""
+    async with asyncio.timeout(timeout_s):
+        while not await condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def _canaries_sent(app: FastAPI) -> bool:
+    return app.state.services.catalog.age_s is not None
+
+
+async def _true(value: bool) -> bool:
+    return value
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with serve(tmp_path) as served:
+        yield served

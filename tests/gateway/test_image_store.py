@@ -1,0 +1,105 @@
+"""Pictures by content, in a folder and in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from obstore.exceptions import BaseError
+from obstore.store import MemoryStore
+
+from gateway.errors import NotFoundError
+from gateway.image_store import ImageStore, StoredImage
+
+DATA = b"the bytes of a picture"
+MALFORMED = ["", "file_", "file_xyz", "../../etc/passwd", "file_" + "A" * 40, "file_" + "0" * 41]
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ImageStore:
+    if request.param == "memory":
+        return ImageStore(MemoryStore())
+    return ImageStore.in_folder(tmp_path / "images")
+
+
+async def put(store: ImageStore, data: bytes = DATA, *, format: str = "png") -> StoredImage:
+    return await store.put(data, width=3, height=2, format=format)
+
+
+async def test_what_is_put_comes_back(store: ImageStore) -> None:
+    image = await put(store)
+    assert await store.content(image.id) == DATA
+    assert await store.info(image.id) == image
+    assert (image.width, image.height, image.bytes) == (3, 2, len(DATA))
+    assert image.sha256 == hashlib.sha256(DATA).hexdigest()
+    assert image.media_type == "image/png"
+
+
+async def test_the_same_bytes_have_the_same_id_and_the_first_stays(store: ImageStore) -> None:
+    first = await put(store, format="png")
+    second = await put(store, format="webp")
+    assert first.id == second.id
+    assert (await store.info(first.id)).format == "png"
+
+
+async def test_other_bytes_have_another_id(store: ImageStore) -> None:
+    assert (await put(store)).id != (await put(store, b"other")).id
+
+
+@pytest.mark.parametrize("image_id", ["file_" + "0" * 40, *MALFORMED])
+@pytest.mark.parametrize("ask", [ImageStore.info, ImageStore.content, ImageStore.delete])
+async def test_an_unknown_or_malformed_id_is_not_found(
+    store: ImageStore, ask: Callable[..., object], image_id: str
+) -> None:
+    with pytest.raises(NotFoundError, match="There is no file"):
+        await ask(store, image_id)
+
+
+async def test_an_id_never_leaves_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text("{}")
+    store = ImageStore.in_folder(tmp_path / "images")
+    with pytest.raises(NotFoundError):
+        await store.info("file_../../../../secret")
+
+
+async def test_a_deleted_picture_is_gone_and_can_be_put_again(store: ImageStore) -> None:
+    image = await put(store)
+    await store.delete(image.id)
+    for ask in (store.info, store.content, store.delete):
+        with pytest.raises(NotFoundError):
+            await ask(image.id)
+    assert await put(store) == image
+    assert await store.content(image.id) == DATA
+
+
+async def test_a_second_store_on_the_folder_knows_the_pictures(tmp_path: Path) -> None:
+    image = await put(ImageStore.in_folder(tmp_path))
+    assert await ImageStore.in_folder(tmp_path).info(image.id) == image
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Writing a longer file fails in this process, as on a disk that fills up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def records(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.json"))
+
+
+async def test_there_is_no_record_before_the_content(tmp_path: Path) -> None:
+    store, data = ImageStore.in_folder(tmp_path), bytes(10_000)
+    with files_up_to(5_000), pytest.raises(BaseError):
+        await put(store, data)
+    assert records(tmp_path) == []
+    image = await put(store, data)
+    assert await store.content(image.id) == data
