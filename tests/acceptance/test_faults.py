@@ -1,0 +1,101 @@
+"""kill -9 of what the gateway depends on: clear errors, nothing hangs, then it works again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from export_scripts.demo_scenes import draw_scene
+from gateway.process_group import group_members
+from preprocessing.codec import encode_png
+from tests.acceptance.served import Served, eventually
+
+ENDS_WITHIN_S = 30.0
+RECOVERS_WITHIN_S = 90.0
+
+
+def interrupted_job(gateway: Served, victim: int) -> dict[str, object]:
+    """Kill a process in the middle of a job; the job as it ended."""
+    job = gateway.submit(task="generate", prompt="interrupted", num_inference_steps=100)
+    eventually(lambda: gateway.http.get(f"/v1/jobs/{job['id']}").json()["step"] >= 3, timeout_s=40)
+    os.kill(victim, signal.SIGKILL)
+    killed = time.monotonic()
+    ended = gateway.http.get(f"/v1/jobs/{job['id']}", params={"wait": ENDS_WITHIN_S}).json()
+    assert ended["status"] == "failed", ended["status"]
+    assert time.monotonic() - killed < ENDS_WITHIN_S
+    return ended
+
+
+def works_again(gateway: Served) -> None:
+    eventually(lambda: not gateway.is_ready(), timeout_s=20)
+    gateway.wait_ready(RECOVERS_WITHIN_S)
+    job = gateway.submit(task="generate", prompt="after", num_inference_steps=2)
+    assert gateway.finish(job)["status"] == "succeeded"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("model", ["qwen_image_transformer", "qwen_image", "qwen_vae_decoder"])
+def test_a_killed_model_process_fails_its_job_and_is_replaced(gateway: Served, model: str) -> None:
+    if model == "qwen_vae_decoder":
+        # It is idle while the job steps: the job fails where it needs it.
+        job = gateway.submit(task="generate", prompt="interrupted", num_inference_steps=4)
+        os.kill(gateway.stub_of(model), signal.SIGKILL)
+        ended = gateway.finish(job)
+        assert ended["status"] == "failed"
+    else:
+        ended = interrupted_job(gateway, gateway.stub_of(model))
+    error = ended["error"]
+    assert isinstance(error, dict)
+    assert error["code"] in ("backend_died", "backend_error", "model_loading")
+    assert "/" not in error["message"]
+    works_again(gateway)
+
+
+@pytest.mark.timeout(240)
+def test_a_killed_segmenter_is_replaced(gateway: Served) -> None:
+    os.kill(gateway.stub_of("fastsam"), signal.SIGKILL)
+    image = gateway.upload(encode_png(draw_scene(77, 200).image))
+    answer = gateway.http.post("/v1/masks", json={"image": image, "everything": True})
+    assert answer.status_code in (502, 503)
+    assert answer.json()["code"] in ("backend_died", "model_loading")
+    body = {"image": image, "everything": True}
+    eventually(
+        lambda: gateway.http.post("/v1/masks", json=body).status_code == 200,
+        timeout_s=RECOVERS_WITHIN_S,
+    )
+
+
+@pytest.mark.timeout(240)
+def test_a_killed_triton_is_restarted(gateway: Served) -> None:
+    old = gateway.triton["pid"]
+    ended = interrupted_job(gateway, old)
+    assert isinstance(ended["error"], dict)
+    assert ended["error"]["code"] == "model_loading"
+    works_again(gateway)
+    assert gateway.triton["pid"] != old
+
+
+@pytest.mark.timeout(240)
+def test_nothing_is_left_when_the_gateway_goes(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    eventually((tmp_path / "triton.json").exists, timeout_s=60)
+    group = os.getpgid(served.triton["pid"])
+    assert served.stop() in (0, -signal.SIGTERM)
+    assert group_members(group) == []
+
+
+def test_doctor_finds_nothing_missing(tmp_path: Path) -> None:
+    environment = {**os.environ, "RETOUCH_DATA_DIR": str(tmp_path), "RETOUCH_PORT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", "doctor"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "Triton" in done.stdout
