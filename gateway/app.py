@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import ValidationError
@@ -28,6 +27,7 @@ from gateway.inference import InferenceBackend
 from gateway.jobs import JobQueue
 from gateway.model_catalog import ModelCatalog
 from gateway.pictures import Pictures
+from gateway.request_id import RequestIdMiddleware
 from gateway.routes import files, health, jobs, masks, models
 from gateway.schemas import JobRequest, MaskRequest, Problem
 from gateway.segmentation import Segmenter
@@ -150,21 +150,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add middleware, innermost first: CORS headers go on faults of ours too."""
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
 
-    @app.middleware("http")
-    async def identify(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        request.state.request_id = request.headers.get("x-request-id", "")[:64] or uuid.uuid4().hex
-        try:
-            response = await call_next(request)
-        except Exception as error:
-            request_id = request.state.request_id
-            logger.exception("request %s failed", request_id, extra={"event": "request_failed"})
-            response = await problem.unexpected_error(request, error)
-        response.headers["X-Request-Id"] = request.state.request_id
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
-
+    app.add_middleware(RequestIdMiddleware)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),

@@ -22,7 +22,6 @@ async def test_an_upload_tells_what_it_is(gateway: Gateway) -> None:
         "format": "png",
         "bytes": len(data),
         "warnings": [],
-        "warnings": [],
     }
 
 

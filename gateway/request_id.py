@@ -1,0 +1,50 @@
+"""Gives every request an id, and faults of ours an answer that carries it."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway import problem
+
+logger = logging.getLogger(__name__)
+_MAX_LENGTH = 64
+
+
+class RequestIdMiddleware:
+    """Takes `X-Request-Id` or makes one; plain ASGI, since the decorator costs a task each."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        sent = request.headers.get("x-request-id", "")[:_MAX_LENGTH]
+        request_id = request.state.request_id = sent or uuid.uuid4().hex
+        started = False
+
+        async def identified(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, identified)
+        except Exception as error:
+            logger.exception("request %s failed", request_id, extra={"event": "request_failed"})
+            if started:
+                raise
+            response = await problem.unexpected_error(request, error)
+            await response(scope, receive, identified)
