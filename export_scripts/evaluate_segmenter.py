@@ -9,6 +9,7 @@ deepest point of the object, each over all objects of `demo_scenes.HELD_OUT_SEED
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,13 @@ from preprocessing.prompts import Prompt, rank
 WAYS = ("everything", "box", "click")
 
 
-def evaluate(model: Path, *, scene_size: int = 384) -> dict[str, float]:
+def evaluate(
+    model: Path, *, seeds: Sequence[int] = HELD_OUT_SEEDS, scene_size: int = 384
+) -> dict[str, float]:
     """Mean IoU for each of `WAYS`; an object that is not found counts 0."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     scores: dict[str, list[float]] = {way: [] for way in WAYS}
-    for seed in HELD_OUT_SEEDS:
+    for seed in seeds:
         scene = draw_scene(seed, scene_size)
         instances = run(session, scene.image)
         found = [instance_mask(instances, index) for index in range(len(instances))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -62,21 +63,24 @@ def export_onnx(network: Any, output: Path, *, image_size: int, licence: str) ->
     """
     served = ServedFastSam(network, image_size).eval()
     example = torch.randint(0, 256, (2, image_size, image_size, 3), dtype=torch.uint8)
-    torch.onnx.export(
-        served,
-        (example,),
-        str(output),
-        dynamo=False,
-        opset_version=17,
-        input_names=["IMAGES"],
-        output_names=["DETECTIONS", "PROTOTYPES", "IMAGE_SIZE"],
-        dynamic_axes={
-            "IMAGES": {0: "batch", 1: "height", 2: "width"},
-            "DETECTIONS": {0: "batch"},
-            "PROTOTYPES": {0: "batch", 2: "prototype_height", 3: "prototype_width"},
-            "IMAGE_SIZE": {0: "batch"},
-        },
-    )
+    with warnings.catch_warnings():
+        # The exporter that dynamo=False asks for is deprecated, and the tracer warns of shapes.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            served,
+            (example,),
+            str(output),
+            dynamo=False,
+            opset_version=17,
+            input_names=["IMAGES"],
+            output_names=["DETECTIONS", "PROTOTYPES", "IMAGE_SIZE"],
+            dynamic_axes={
+                "IMAGES": {0: "batch", 1: "height", 2: "width"},
+                "DETECTIONS": {0: "batch"},
+                "PROTOTYPES": {0: "batch", 2: "prototype_height", 3: "prototype_width"},
+                "IMAGE_SIZE": {0: "batch"},
+            },
+        )
     graph = onnx.load(output)
     onnx.helper.set_model_props(graph, {"license": licence, "image_size": str(image_size)})
     onnx.checker.check_model(graph, full_check=True)

@@ -56,8 +56,8 @@ def install_checkpoint(
 ) -> None:
     """Copy a checkpoint in the hub's layout into `repository`.
 
-    Every folder is written beside its place and renamed into it, so that a broken run leaves
-    the old version whole.
+    Everything is written beside its place and renamed into it at the end, so that a broken run
+    leaves the old version whole.
 
     Args:
         checkpoint: folder with model_index.json and one folder per component.
@@ -67,17 +67,30 @@ def install_checkpoint(
         vae_graphs: also write the VAE's halves as ONNX graphs, which are served then instead of
             torch: for machines without a GPU.
     """
-    for part, stage in model.stages.items():
-        source = checkpoint / ("vae" if part.startswith("vae") else part)
-        _replace(repository / stage / "1" / "weights", source)
+    weights = {
+        repository / stage / "1" / "weights": "vae" if part.startswith("vae") else part
+        for part, stage in model.stages.items()
+    }
     graphs = [
         repository / f"qwen_vae_{half}" / "1" / "model.onnx" for half in ("encoder", "decoder")
     ]
+    pipeline = repository / model.name / "1" / "pipeline"
+    for target, component in weights.items():
+        shutil.copytree(checkpoint / component, _empty_staging(target))
     if vae_graphs:
-        export_vae_halves(checkpoint / "vae", *graphs)
-    else:
+        export_vae_halves(checkpoint / "vae", *map(_empty_staging, graphs))
+    _write_pipeline(checkpoint, _empty_staging(pipeline), model, details)
+    for target in (*weights, *(graphs if vae_graphs else ()), pipeline):
+        _swap(target)
+    if not vae_graphs:
         for graph in graphs:
             graph.unlink(missing_ok=True)
+
+
+def _write_pipeline(
+    checkpoint: Path, folder: Path, model: QwenModel, details: Mapping[str, Any]
+) -> None:
+    """What a pipeline model loads: configs, tokenizer, and the manifest in retouch.json."""
     projection = fit_latent_projection(checkpoint / "vae")
     manifest = {
         "model": model.name,
@@ -88,33 +101,41 @@ def install_checkpoint(
         "latent_rgb": [[round(value, 6) for value in row] for row in projection],
         **details,
     }
-    staging = repository / model.name / "1" / "pipeline.partial"
-    shutil.rmtree(staging, ignore_errors=True)
     for name in _PIPELINE_FOLDERS:
         if (checkpoint / name).is_dir():
-            shutil.copytree(checkpoint / name, staging / name)
+            shutil.copytree(checkpoint / name, folder / name)
     for name in _CONFIG_FOLDERS:
-        (staging / name).mkdir(parents=True)
-        shutil.copy(checkpoint / name / "config.json", staging / name)
-    shutil.copy(checkpoint / "model_index.json", staging)
-    (staging / "retouch.json").write_text(json.dumps(manifest, indent=1))
-    _swap(staging, repository / model.name / "1" / "pipeline")
+        (folder / name).mkdir(parents=True)
+        shutil.copy(checkpoint / name / "config.json", folder / name)
+    shutil.copy(checkpoint / "model_index.json", folder)
+    (folder / "retouch.json").write_text(json.dumps(manifest, indent=1))
 
 
-def _replace(target: Path, source: Path) -> None:
-    staging = target.with_name(target.name + ".partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    shutil.copytree(source, staging)
-    _swap(staging, target)
+def _staging(target: Path) -> Path:
+    return target.with_name(target.name + ".partial")
 
 
-def _swap(staging: Path, target: Path) -> None:
+def _empty_staging(target: Path) -> Path:
+    """Where to write what will become `target`, without what an earlier run left there."""
+    staging = _staging(target)
+    _remove(staging)
+    return staging
+
+
+def _swap(target: Path) -> None:
     old = target.with_name(target.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
     if target.exists():
         target.rename(old)
-    staging.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    _staging(target).rename(target)
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _dimensions(checkpoint: Path) -> dict[str, int]:

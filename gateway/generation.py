@@ -14,7 +14,6 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from gateway.errors import (
@@ -165,7 +164,7 @@ class Painter:
         images: tuple[Image, ...] = ()
         painted_mask = None
         if original is not None and order.task == "inpaint" and mask is not None:
-            images = (await asyncio.to_thread(_scaled, original.pixels, size_wh),)
+            images = (await asyncio.to_thread(compose.resized, original.pixels, size_wh),)
             painted_mask = np.where(masks.resize_mask(mask, size_wh), np.uint8(255), np.uint8(0))
         elif original is not None:
             others = [await self._pictures.decoded(name) for name in order.references]
@@ -260,17 +259,8 @@ def _finish(
     if original is None:
         return painted, None
     if mask is None or order.preserve == "none":
-        return _scaled(painted, (original.width, original.height)), None
+        return compose.resized(painted, (original.width, original.height)), None
     return compose.paste(original.pixels, painted, mask, feather_px=order.feather)
-
-
-def _scaled(pixels: Image, size_wh: tuple[int, int]) -> Image:
-    height, width = pixels.shape[:2]
-    if (width, height) == size_wh:
-        return pixels
-    shrinks = size_wh[0] * size_wh[1] < width * height
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
-    return cv2.resize(pixels, size_wh, interpolation=how).astype("uint8", copy=False)
 
 
 def _require_parts(task: str, wanted: Mapping[str, Any]) -> None:

@@ -55,7 +55,7 @@ def paste(
     if box is not None:
         weight, feather_px = _ramp(mask, box, feather_px)
         area = np.s_[box[1] : box[3], box[0] : box[2]]
-        result[area] = _blend(original[area], _resized(edited, size_wh)[area], weight)
+        result[area] = _blend(original[area], resized(edited, size_wh)[area], weight)
     return result, _measure(original, result, mask, feather_px)
 
 
@@ -71,7 +71,8 @@ def _ramp(mask: Mask, box: tuple[int, int, int, int], feather_px: int) -> tuple[
     return np.minimum(inner / np.float32(feather_px + 1), np.float32(1)), feather_px
 
 
-def _resized(edited: Image, size_wh: tuple[int, int]) -> Image:
+def resized(edited: Image, size_wh: tuple[int, int]) -> Image:
+    """Bring a picture to a size: area averages when it shrinks, Lanczos when it grows."""
     height, width = edited.shape[:2]
     if (width, height) == size_wh:
         return edited

@@ -56,6 +56,7 @@ class Stage(ABC):
                 continue
             try:
                 inputs = inputs_of(request, self.device)
+                _check_one_item(inputs)
                 groups.setdefault(self.group_key(inputs), []).append((index, inputs))
             except Exception as error:
                 responses[index] = _failure(str(error), pb_utils.TritonError.INVALID_ARG)
@@ -79,6 +80,12 @@ class Stage(ABC):
         for (index, _), outputs in zip(members, results, strict=True):
             tensors = [to_triton(name, value) for name, value in outputs.items()]
             responses[index] = pb_utils.InferenceResponse(tensors)
+
+
+def _check_one_item(inputs: Tensors) -> None:
+    sizes = {len(value) for value in inputs.values()}
+    if sizes - {1}:
+        raise ValueError(f"a request holds 1 item, got {max(sizes)}; the server batches requests")
 
 
 def _failure(message: str, code: int) -> Any:

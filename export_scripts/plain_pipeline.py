@@ -1,0 +1,89 @@
+"""An exported model in plain diffusers: what a served picture must equal."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from qwen_serving import torchvision_ops
+
+torchvision_ops.declare()
+
+import diffusers  # noqa: E402
+import torch  # noqa: E402
+import transformers  # noqa: E402
+from diffusers.pipelines.qwenimage import (  # noqa: E402
+    pipeline_qwenimage_edit_plus as edit_plus,
+)
+
+
+@cache
+def load_pipeline(
+    repository: Path, model: str, *, device: str = "cpu", inpaint: bool = False
+) -> Any:
+    """The diffusers pipeline of a model, made of what its stages serve.
+
+    Args:
+        repository: Triton's model repository.
+        model: a pipeline model with an export in it.
+        device: of torch; bfloat16 on CUDA, float32 elsewhere, as the stages compute.
+        inpaint: the class that serves requests with a mask instead.
+    """
+    transformers.utils.logging.disable_progress_bar()
+    folder = repository / model / "1" / "pipeline"
+    manifest = json.loads((folder / "retouch.json").read_text())
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler")
+    modules = {
+        "scheduler": scheduler,
+        "tokenizer": transformers.AutoTokenizer.from_pretrained(folder / "tokenizer"),
+        **_networks(repository, manifest["stages"], device),
+    }
+    if (folder / "processor").is_dir():
+        modules["processor"] = transformers.AutoProcessor.from_pretrained(folder / "processor")
+    _set_condition_areas(manifest)
+    name = manifest["inpaint_pipeline" if inpaint else "pipeline"]
+    pipeline = getattr(diffusers, name)(**modules).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _networks(repository: Path, stages: dict[str, str], device: str) -> dict[str, Any]:
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+
+    def load(library: Any, stage: str) -> Any:
+        """The class that the stage's own config names."""
+        folder = repository / stages[stage] / "1" / "weights"
+        config = json.loads((folder / "config.json").read_text())
+        name = config.get("_class_name") or config["architectures"][0]
+        return getattr(library, name).from_pretrained(folder, dtype=dtype).eval()
+
+    return {
+        "transformer": load(diffusers, "transformer"),
+        "vae": load(diffusers, "vae_decoder"),
+        "text_encoder": _with_token_types(load(transformers, "text_encoder")),
+    }
+
+
+def _with_token_types(encoder: Any) -> Any:
+    """As served: with the positions of pictures, which diffusers 0.42 drops on the way."""
+    forward = encoder.forward
+
+    def with_token_types(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("image_grid_thw") is not None:
+            is_image = kwargs["input_ids"] == encoder.config.image_token_id
+            kwargs["mm_token_type_ids"] = is_image.int()
+        return forward(*args, **kwargs)
+
+    encoder.forward = with_token_types
+    return encoder
+
+
+def _set_condition_areas(manifest: dict[str, Any]) -> None:
+    """Areas to which the edit pipeline scales its references; module constants in diffusers."""
+    areas = manifest.get("condition_areas")
+    if areas is None:
+        return
+    edit_plus.CONDITION_IMAGE_SIZE = areas["text_encoder"]
+    edit_plus.VAE_IMAGE_SIZE = areas["vae"]

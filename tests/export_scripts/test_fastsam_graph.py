@@ -1,0 +1,122 @@
+"""FastSAM's served graph: the committed demo's, and one exported here from a fresh network."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from export_scripts.demo import SEGMENTER
+from export_scripts.demo_scenes import draw_scene
+from export_scripts.demo_segmenter import build_network, save
+from export_scripts.fastsam_graph import CANDIDATES, ServedFastSam, export_onnx, load_network
+
+OUTPUTS = ["DETECTIONS", "PROTOTYPES", "IMAGE_SIZE"]
+
+
+def session_of(model: Path) -> Any:
+    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture(scope="module")
+def demo() -> Any:
+    return session_of(SEGMENTER)
+
+
+def scenes(*seeds: int, size: int = 320) -> np.ndarray:
+    return np.stack([draw_scene(seed, size).image for seed in seeds])
+
+
+def test_the_demo_is_a_valid_graph() -> None:
+    onnx.checker.check_model(str(SEGMENTER), full_check=True)
+
+
+def test_the_demo_says_its_licence_and_size(demo: Any) -> None:
+    assert demo.get_modelmeta().custom_metadata_map == {
+        "license": "AGPL-3.0",
+        "image_size": "320",
+    }
+
+
+def test_pixels_go_in_as_they_are(demo: Any) -> None:
+    (images,) = demo.get_inputs()
+    assert (images.name, images.type) == ("IMAGES", "tensor(uint8)")
+    assert images.shape == ["batch", "height", "width", 3]
+
+
+def test_a_batch_equals_its_pictures_alone(demo: Any) -> None:
+    pictures = scenes(1, 2, 3)
+    together = demo.run(OUTPUTS, {"IMAGES": pictures})
+    for index in range(3):
+        alone = demo.run(OUTPUTS, {"IMAGES": pictures[index : index + 1]})
+        for part, whole in zip(alone, together, strict=True):
+            assert np.abs(part[0] - whole[index]).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(160, 160), (320, 320), (640, 640), (320, 192), (160, 480)]
+)
+def test_sides_are_free(demo: Any, height: int, width: int) -> None:
+    picture = scenes(4, size=640)[:, :height, :width]
+    detections, prototypes, size = demo.run(OUTPUTS, {"IMAGES": picture})
+    assert detections.shape == (1, CANDIDATES, 37)
+    assert prototypes.shape == (1, 32, height // 4, width // 4)
+    assert size.tolist() == [[320]]
+    assert np.isfinite(detections).all()
+
+
+def test_the_best_come_first(demo: Any) -> None:
+    scores = demo.run(["DETECTIONS"], {"IMAGES": scenes(5, 6)})[0][..., 4]
+    assert (np.diff(scores, axis=1) <= 0).all()
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert scores[:, 0].min() > 0.5
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedFastSam, Any]:
+    """An untrained network, by way of a checkpoint file, in torch and exported."""
+    folder = tmp_path_factory.mktemp("fastsam")
+    save(lively_network(), folder / "fresh.pt", 256)
+    network = load_network(folder / "fresh.pt")
+    export_onnx(network, folder / "fresh.onnx", image_size=256, licence="none")
+    return ServedFastSam(network, 256).eval(), session_of(folder / "fresh.onnx")
+
+
+def lively_network() -> Any:
+    """Untrained, with weights large enough that the picture reaches the outputs."""
+    torch.manual_seed(0)
+    network = build_network()
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim == 4 and weight.requires_grad:
+                weight *= 3
+    return network
+
+
+@pytest.mark.parametrize("shape", [(1, 160, 224), (3, 192, 160)])
+def test_an_export_equals_torch(
+    fresh: tuple[ServedFastSam, Any], shape: tuple[int, int, int]
+) -> None:
+    served, session = fresh
+    images = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    with torch.inference_mode():
+        rows, prototypes, size = (part.numpy() for part in served(torch.from_numpy(images)))
+    exported = session.run(OUTPUTS, {"IMAGES": images})
+    assert [part.dtype for part in exported] == [rows.dtype, prototypes.dtype, size.dtype]
+    np.testing.assert_allclose(exported[0][..., 4], rows[..., 4], atol=1e-5)
+    assert distance_to_nearest(exported[0][:, :100], rows).max() < 1e-2
+    np.testing.assert_allclose(exported[1], prototypes, atol=1e-5)
+    np.testing.assert_array_equal(exported[2], size)
+
+
+def distance_to_nearest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Of each row, whatever the order: that of rows with nearly equal scores is free."""
+    return np.abs(rows[:, :, None] - others[:, None]).max(-1).min(-1)
+
+
+def test_an_export_records_what_it_was_told(fresh: tuple[ServedFastSam, Any]) -> None:
+    described = fresh[1].get_modelmeta().custom_metadata_map
+    assert described == {"license": "none", "image_size": "256"}

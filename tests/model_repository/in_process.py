@@ -1,0 +1,49 @@
+"""Model files run in this process, as Triton's stub runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.model_repository.backend_utils import InferenceRequest, InferenceResponse, Tensor
+
+
+def load(model: Any, folder: Path) -> Any:
+    """Initialize a model on the CPU from the version 1 in `folder`."""
+    model.initialize(
+        {
+            "model_repository": str(folder),
+            "model_version": "1",
+            "model_instance_kind": "CPU",
+            "model_instance_device_id": "0",
+        }
+    )
+    return model
+
+
+def request(*, canceled: bool = False, **arrays: np.ndarray) -> InferenceRequest:
+    tensors = [Tensor(name, np.asarray(array)) for name, array in arrays.items()]
+    return InferenceRequest(inputs=tensors, canceled=canceled)
+
+
+def answer(response: InferenceResponse, output: str) -> np.ndarray:
+    assert not response.has_error(), response.error().message()
+    tensors = {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+    return tensors[output]
+
+
+def answers(model: Any, requests: list[InferenceRequest], output: str) -> list[np.ndarray]:
+    """Outputs of one dynamic batch."""
+    return [answer(response, output) for response in model.execute(requests)]
+
+
+def error_code(response: InferenceResponse) -> int | None:
+    return response.error().code() if response.has_error() else None
+
+
+def largest_difference(a: Any, b: Any) -> float:
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.shape == b.shape
+    return float(np.abs(a - b).max())

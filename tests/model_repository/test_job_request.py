@@ -1,0 +1,87 @@
+"""What a pipeline model makes of a request's tensors, and what it refuses."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qwen_serving.job_request import JobRequest, read_request
+from tests.model_repository.in_process import request
+
+PICTURE = np.zeros((8, 12, 3), np.uint8)
+
+
+def read(**values: Any) -> JobRequest:
+    """A request of single values and arrays, as the gateway sends them."""
+    values = {"PROMPT": "a cat", "WIDTH": 64, "HEIGHT": 64, **values}
+    arrays = {name: _tensor(value) for name, value in values.items() if value is not None}
+    return read_request(request(**arrays))
+
+
+def _tensor(value: Any) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return value
+    return np.array([value.encode() if isinstance(value, str) else value])
+
+
+def test_what_is_not_sent_has_diffusers_defaults() -> None:
+    job = read(WIDTH=None, HEIGHT=None)
+    assert (job.width, job.height) == (1024, 1024)
+    assert (job.num_inference_steps, job.true_cfg_scale) == (50, 4.0)
+    assert (job.negative_prompt, job.seed, job.preview_every) == ("", 0, 0)
+    assert (job.images, job.mask) == ((), None)
+
+
+def test_values_are_read() -> None:
+    job = read(NEGATIVE_PROMPT="fög", SEED=2**40, STRENGTH=0.5, PREVIEW_EVERY=2)
+    assert (job.prompt, job.negative_prompt) == ("a cat", "fög")
+    assert (job.seed, job.strength, job.preview_every) == (2**40, 0.5, 2)
+
+
+def test_pictures_keep_their_order() -> None:
+    job = read(IMAGE_2=PICTURE + 2, IMAGE_1=PICTURE + 1, IMAGE_4=PICTURE + 4)
+    assert [int(image[0, 0, 0]) for image in job.images] == [1, 2, 4]
+
+
+def test_pictures_outlive_the_request() -> None:
+    buffer = PICTURE.copy()
+    job = read(IMAGE_1=buffer)
+    buffer[:] = 9
+    assert not job.images[0].any()
+
+
+@pytest.mark.parametrize(
+    ("values", "limit", "value"),
+    [
+        ({"WIDTH": 100}, "multiples of 16", "100x64"),
+        ({"HEIGHT": 0}, "multiples of 16", "64x0"),
+        ({"WIDTH": -16}, "multiples of 16", "-16x64"),
+        ({"WIDTH": 2048, "HEIGHT": 2064}, "at most 4194304", "2048x2064"),
+        ({"NUM_INFERENCE_STEPS": 201}, "0 to 200", "201"),
+        ({"NUM_INFERENCE_STEPS": -1}, "0 to 200", "-1"),
+        ({"STRENGTH": 0.0}, "above 0 and at most 1", "0.0"),
+        ({"STRENGTH": 1.5}, "above 0 and at most 1", "1.5"),
+        ({"STRENGTH": float("nan")}, "above 0 and at most 1", "nan"),
+        ({"MASK": PICTURE[..., 0]}, "IMAGE_1", "mask"),
+    ],
+)
+def test_a_refusal_names_the_limit_and_the_value(
+    values: dict[str, Any], limit: str, value: str
+) -> None:
+    with pytest.raises(ValueError, match=limit) as refusal:
+        read(**values)
+    assert value in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"WIDTH": 16, "HEIGHT": 16},
+        {"WIDTH": 2048, "HEIGHT": 2048},
+        {"NUM_INFERENCE_STEPS": 0},
+        {"NUM_INFERENCE_STEPS": 200},
+        {"STRENGTH": 1.0},
+    ],
+)
+def test_the_limits_themselves_are_allowed(values: dict[str, Any]) -> None:
+    read(**values)
