@@ -16,8 +16,9 @@ def area(boxes: Floats) -> Floats:
 def iou(boxes: Floats, others: Floats) -> Floats:
     """Intersection over union, (N, M), of (N, 4) with (M, 4); 0 where both are empty.
 
-    >>> iou(np.float32([[0, 0, 2, 2]]), np.float32([[1, 0, 3, 2], [5, 5, 6, 6]])).round(2)
-    array([[0.33, 0.  ]], dtype=float32)
+    >>> found = iou(np.float32([[0, 0, 2, 2]]), np.float32([[1, 0, 3, 2], [5, 5, 6, 6]]))
+    >>> [round(float(value), 2) for value in found[0]]
+    [0.33, 0.0]
     """
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
