@@ -6,6 +6,7 @@
     │   └── UnsupportedValueError    400  a known field with a value we do not do
     ├── ValidationFailedError        422  a field has the wrong type or range
     ├── NotFoundError                404
+    ├── ConflictError                409
     ├── PayloadTooLargeError         413
     ├── UnsupportedFormatError       415
     ├── TooManyJobsError             429
