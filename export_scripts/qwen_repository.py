@@ -53,6 +53,7 @@ def install_checkpoint(
     details: Mapping[str, Any],
     *,
     vae_graphs: bool = False,
+    adapters: Mapping[str, Path] | None = None,
 ) -> None:
     """Copy a checkpoint in the hub's layout into `repository`.
 
@@ -66,6 +67,7 @@ def install_checkpoint(
         details: what the manifest says besides: source, demo, default_size, ...
         vae_graphs: also write the VAE's halves as ONNX graphs, which are served then instead of
             torch: for machines without a GPU.
+        adapters: LoRA files by name, put beside the transformer's weights.
     """
     weights = {
         repository / stage / "1" / "weights": "vae" if part.startswith("vae") else part
@@ -77,6 +79,10 @@ def install_checkpoint(
     pipeline = repository / model.name / "1" / "pipeline"
     for target, component in weights.items():
         shutil.copytree(checkpoint / component, _empty_staging(target))
+    for name, path in (adapters or {}).items():
+        beside = _staging(repository / model.transformer / "1" / "weights") / "adapters" / name
+        beside.mkdir(parents=True)
+        shutil.copy(path, beside / "pytorch_lora_weights.safetensors")
     if vae_graphs:
         export_vae_halves(checkpoint / "vae", *map(_empty_staging, graphs))
     _write_pipeline(checkpoint, _empty_staging(pipeline), model, details)

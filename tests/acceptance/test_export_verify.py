@@ -1,0 +1,76 @@
+"""An ML engineer's way: a checkpoint on disk, exported, served, verified; and a corrupted one."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner, Result
+
+from export_scripts.cli import app
+from export_scripts.demo import install_demo_segmenter
+from export_scripts.demo_qwen import save_edit_checkpoint, save_generation_checkpoint
+from export_scripts.plain_pipeline import load_pipeline
+from tests.acceptance.served import Served
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """A repository of its own with freshly exported checkpoints of another seed."""
+    folder = tmp_path_factory.mktemp("exported")
+    target = folder / "model_repository"
+    weights = shutil.ignore_patterns("weights*", "pipeline*", "*.onnx", "__pycache__")
+    shutil.copytree(repository, target, ignore=weights)
+    install_demo_segmenter(target)
+    save_generation_checkpoint(folder / "generation", seed=21)
+    save_edit_checkpoint(folder / "edit", seed=21)
+    for name in ("generation", "edit"):
+        arguments = ["--source", str(folder / name), "--repository", str(target)]
+        sizes = ["--size", "128", "--reference-size", "192"]
+        done = CliRunner().invoke(app, ["qwen", *arguments, *sizes])
+        assert done.exit_code == 0, done.output
+    return target
+
+
+@pytest.fixture(scope="module")
+def other_gateway(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    gateway = Served(tmp_path_factory.mktemp("other"), model_repository=exported)
+    try:
+        gateway.wait_ready()
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+def verify(gateway: Served, repository: Path, *options: str) -> Result:
+    load_pipeline.cache_clear()
+    arguments = ["--triton", gateway.triton["grpc"], "--repository", str(repository), *options]
+    return CliRunner().invoke(app, ["verify", *arguments])
+
+
+def test_what_is_served_equals_plain_diffusers(other_gateway: Served, exported: Path) -> None:
+    done = verify(other_gateway, exported, "--steps", "3")
+    assert done.exit_code == 0, done.output
+    assert done.output.count("ok") == 6
+
+
+def test_the_models_describe_themselves(other_gateway: Served) -> None:
+    models = {m["id"]: m for m in other_gateway.http.get("/v1/models").json()["data"]}
+    assert models["qwen_image"]["demo"] is False
+    assert models["qwen_image"]["defaults"]["size"] == [128, 128]
+
+
+def test_one_corrupted_tensor_is_found(other_gateway: Served, exported: Path) -> None:
+    weights = exported / "qwen_image_transformer" / "1" / "weights"
+    file = next(weights.glob("*.safetensors"))
+    tensors = load_file(file)
+    name = next(key for key in tensors if key.endswith("proj_out.weight"))
+    tensors[name] = tensors[name] + 0.5 * torch.randn_like(tensors[name])
+    save_file(tensors, file, metadata={"format": "pt"})
+    done = verify(other_gateway, exported, "--steps", "2", "--model", "qwen_image")
+    assert done.exit_code == 1
+    assert "off" in done.output
