@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,7 @@ class PaintingOrder:
     n: int
     preserve: str
     feather: int
+    adapters: Mapping[str, float] = field(default_factory=dict)
 
 
 class Painter:
@@ -86,7 +87,7 @@ class Painter:
 
         Raises:
             InvalidRequestError: a picture or a prompt is missing, or does not go with the task.
-            UnsupportedValueError: a size that the model does not paint.
+            UnsupportedValueError: a size that the model does not paint, an adapter it has not.
             ModelUnavailableError: the task's model is not there.
             NotFoundError: a file is unknown.
         """
@@ -96,6 +97,8 @@ class Painter:
         if defaults is None:
             raise ModelUnavailableError(f"Model {model} is not ready yet; see /health/ready.")
         _require_parts(task, wanted)
+        adapters = wanted.get("adapters") or {}
+        _require_adapters(model, adapters, self._catalog.adapters(model))
         width, height = await self._size(task, wanted, defaults.size_wh)
         if wanted.get("mask"):
             await self._check_mask(wanted["mask"], wanted["image"])
@@ -116,6 +119,7 @@ class Painter:
             n=wanted.get("n") or 1,
             preserve=wanted.get("preserve") or "exact",
             feather=_first(wanted.get("feather"), 8),
+            adapters=adapters,
         )
 
     async def run(self, job: Job, report: JobReporter) -> JobResult:
@@ -180,6 +184,7 @@ class Painter:
                 true_cfg_scale=order.true_cfg_scale,
                 seed=order.seed + index,
                 strength=order.strength,
+                adapters=order.adapters,
                 preview_every=self._preview_every,
                 images=images,
                 mask=painted_mask,
@@ -277,6 +282,14 @@ def _require_parts(task: str, wanted: Mapping[str, Any]) -> None:
         raise UnsupportedValueError(f"Task {task} takes no strength.", pointer="/strength")
     if not str(wanted.get("prompt") or "").strip():
         raise InvalidRequestError(f"Task {task} needs a prompt; it is empty.", pointer="/prompt")
+
+
+def _require_adapters(model: str, wanted: Iterable[str], known: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            there_are = ", ".join(known) or "none"
+            message = f"Model {model} has no adapter {name!r}; it has: {there_are}."
+            raise UnsupportedValueError(message, pointer=f"/adapters/{name}")
 
 
 def _first(value: Any, default: Any) -> Any:

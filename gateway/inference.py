@@ -43,6 +43,8 @@ class PictureRequest:
     seed: int
     strength: float = 1.0
     preview_every: int = 0
+    adapters: Mapping[str, float] = field(default_factory=dict)
+    """Scales of LoRA adapters by name; empty for the base model."""
     images: tuple[npt.NDArray[np.uint8], ...] = ()
     """Condition images, RGB (H, W, 3), in the order the checkpoint expects."""
     mask: npt.NDArray[np.uint8] | None = None
@@ -77,6 +79,8 @@ class ModelHealth:
     name: str
     ready: bool
     detail: str = ""
+    slow: bool = False
+    """No answer in time: at work on something long, or hanging; not known to be dead."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """What the export says of the model: defaults, whether it is a demo, its source."""
 

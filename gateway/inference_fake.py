@@ -38,6 +38,9 @@ class FakeBackend:
     """Seconds a step takes."""
     failure: RetouchError | None = None
     """Raised by every call when set."""
+    adapters: tuple[str, ...] = ()
+    """LoRA adapters that its pipelines have."""
+    painted: list[PictureRequest] = field(default_factory=list)
     segmentations: int = 0
     painting: int = 0
     """Paintings that are under way."""
@@ -62,6 +65,7 @@ class FakeBackend:
 
     async def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
         """Steps, then a picture of one colour."""
+        self.painted.append(request)
         self.painting += 1
         try:
             for step in range(1, request.num_inference_steps + 1):
@@ -80,7 +84,8 @@ class FakeBackend:
         """Ready when loaded."""
         if model not in self.loaded:
             return ModelHealth(model, ready=False, detail=f"Model {model} is not loaded.")
-        return ModelHealth(model, ready=True, manifest=_MANIFEST)
+        manifest = {**_MANIFEST, "adapters": list(self.adapters)}
+        return ModelHealth(model, ready=True, manifest=manifest)
 
     async def model_names(self) -> list[str]:
         """The three models of the product."""

@@ -34,6 +34,10 @@ class ModelCatalog:
         """All models, in the order of the last round."""
         return list(self._health.values())
 
+    def get(self, model: str) -> ModelHealth | None:
+        """The last entry of a model."""
+        return self._health.get(model)
+
     @property
     def age_s(self) -> float | None:
         """Seconds since the last round; None before the first."""
@@ -43,6 +47,11 @@ class ModelCatalog:
     def ready(self) -> bool:
         """Whether every model answered its last canary."""
         return bool(self._health) and all(entry.ready for entry in self._health.values())
+
+    def adapters(self, model: str) -> tuple[str, ...]:
+        """Names of the LoRA adapters that a pipeline model has."""
+        entry = self._health.get(model)
+        return tuple(entry.manifest.get("adapters") or ()) if entry else ()
 
     def defaults(self, model: str) -> ModelDefaults | None:
         """Defaults of a pipeline model; None while it is not ready."""

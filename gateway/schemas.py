@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
+AdapterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
+AdapterScale = Annotated[float, Field(ge=0, le=2)]
 Size = Annotated[str, StringConstraints(pattern=r"^(auto|[1-9]\d{0,4}x[1-9]\d{0,4})$")]
 
 
@@ -126,6 +128,11 @@ class JobRequest(_Request):
     strength: float | None = Field(
         None, gt=0, le=1, description="inpaint: how far to leave the picture."
     )
+    adapters: dict[AdapterName, AdapterScale] = Field(
+        default_factory=dict,
+        max_length=4,
+        description="Scales of LoRA adapters by name, 1 as trained; a model's are in /v1/models.",
+    )
     size: Size = Field("auto", description="WxH in steps of 16; auto fits the picture or model.")
     n: int = Field(1, ge=1, le=4, description="Pictures; the seed rises by 1 for each.")
     preserve: Literal["exact", "none"] = Field(
@@ -192,6 +199,7 @@ class ModelView(BaseModel):
     demo: bool = Field(description="Random or toy weights that prove the plumbing only.")
     source: str | None
     tasks: list[str]
+    adapters: list[str] = Field(description="LoRA adapters that a job may name.")
     defaults: dict[str, Any]
 
 

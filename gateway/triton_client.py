@@ -154,7 +154,8 @@ class TritonBackend:
         except RetouchError as error:
             if error.code == BACKEND_DIED:
                 self._death_of(model).set_result(error)
-            return ModelHealth(model, ready=False, detail=error.message)
+            slow = isinstance(error, InferenceTimeoutError)
+            return ModelHealth(model, ready=False, detail=error.message, slow=slow)
 
     async def _check_pipeline(self, model: str, timeout_s: float) -> ModelHealth:
         canary = triton_canaries.pipeline_canary()
@@ -219,6 +220,9 @@ def _paint_inputs(request: PictureRequest) -> triton_canaries.Inputs:
         "STRENGTH": np.array([request.strength], np.float32),
         "PREVIEW_EVERY": np.array([request.preview_every], np.int32),
     }
+    if request.adapters:
+        wanted = json.dumps(dict(request.adapters))
+        inputs["ADAPTERS"] = np.array([wanted.encode()], object)
     for number, image in enumerate(request.images, start=1):
         inputs[f"IMAGE_{number}"] = image
     if request.mask is not None:

@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.errors import RetouchError
@@ -21,6 +22,9 @@ from gateway.triton_server import TritonServer
 
 logger = logging.getLogger(__name__)
 _TRIES_BEFORE_RESTART = 2
+_SLOW_ROUNDS_BEFORE_RELOAD = 12
+"""A stage at work on a large picture leaves canaries waiting; reloading it would fail its jobs.
+With the default timeout of 10 s a model that hangs is reloaded after two minutes."""
 
 
 class TritonSupervisor:
@@ -46,6 +50,7 @@ class TritonSupervisor:
         self._interval_s = interval_s
         self._timeout_s = timeout_s
         self._reloads: Counter[str] = Counter()
+        self._slow_rounds: Counter[str] = Counter()
         self._unloaded: set[str] = set()
         """Models an operator unloaded: they are left alone."""
         self._task: asyncio.Task[None] | None = None
@@ -87,12 +92,22 @@ class TritonSupervisor:
     async def _round(self) -> None:
         if self._server is not None and not self._server.is_alive():
             await self._restart("it exited")
-        health = await self._check_all()
+        health = [self._with_patience(entry) for entry in await self._check_all()]
         self._catalog.update(health)
         sick = [e.name for e in health if not e.ready and e.name not in self._unloaded]
         if self._server is not None and sick:
             await self._mend(sick)
         self._reloads = Counter({name: self._reloads[name] for name in sick})
+
+    def _with_patience(self, entry: ModelHealth) -> ModelHealth:
+        """A model that is slow stays what it was, until it has been slow for too long."""
+        self._slow_rounds[entry.name] = self._slow_rounds[entry.name] + 1 if entry.slow else 0
+        before = self._catalog.get(entry.name)
+        if not entry.slow or before is None:
+            return entry
+        if self._slow_rounds[entry.name] >= _SLOW_ROUNDS_BEFORE_RELOAD:
+            return entry
+        return replace(before, detail=entry.detail)
 
     async def _check_all(self) -> list[ModelHealth]:
         """Pipelines first, since what they say tells how to ask the stages."""

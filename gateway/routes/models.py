@@ -38,6 +38,7 @@ def _view(entry: ModelHealth) -> ModelView:
         demo=bool(entry.manifest.get("demo", False)),
         source=entry.manifest.get("source"),
         tasks=["mask"] if entry.name == SEGMENTATION_MODEL else tasks,
+        adapters=list(entry.manifest.get("adapters") or ()),
         defaults={
             name.removeprefix("default_"): entry.manifest[name]
             for name in _DEFAULTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -79,7 +80,11 @@ class Job:
             ),
             "tokenizer": self._exported.tokenizer,
             "transformer": RemoteTransformer(
-                folder / "transformer", stages["transformer"], self._device, self._executor
+                folder / "transformer",
+                stages["transformer"],
+                self._device,
+                self._executor,
+                adapters=self._adapters(),
             ),
         }
         name = manifest["pipeline"]
@@ -90,6 +95,15 @@ class Job:
         pipeline = getattr(diffusers_pipelines, name)(**modules)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
+
+    def _adapters(self) -> str | None:
+        """What every step says of adapters; nothing where the checkpoint has none.
+
+        Where it has some, jobs that want none say so too: Triton batches no request that has an
+        optional input with one that has not.
+        """
+        wanted = self._request.adapters
+        return json.dumps(wanted) if wanted or self._exported.manifest.get("adapters") else None
 
     def _arguments(self) -> dict[str, Any]:
         request = self._request

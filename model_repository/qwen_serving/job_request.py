@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from qwen_serving.adapters import read_adapters
 from qwen_serving.request_values import array_of, number_of, text_of
 
 MAX_CONDITION_IMAGES = 4
@@ -29,6 +31,8 @@ class JobRequest:
     strength: float
     preview_every: int
     """Send a preview every so many steps; 0 for none."""
+    adapters: Mapping[str, float | None]
+    """Scales of LoRA adapters by name, None for an adapter's default."""
     images: tuple[npt.NDArray[np.uint8], ...]
     """Condition images, RGB (H, W, 3), in the order the checkpoint expects."""
     mask: npt.NDArray[np.uint8] | None
@@ -52,6 +56,7 @@ def read_request(request: Any) -> JobRequest:
         seed=int(number_of(request, "SEED", 0)),
         strength=float(number_of(request, "STRENGTH", 1.0)),
         preview_every=int(number_of(request, "PREVIEW_EVERY", 0)),
+        adapters=read_adapters(text_of(request, "ADAPTERS")),
         images=tuple(image for image in images if image is not None),
         mask=array_of(request, "MASK"),
     )

@@ -39,7 +39,7 @@ class _Remote(torch.nn.Module):
         """Tensors travel as float32; a stage computes in its own precision."""
         return torch.float32
 
-    def call(self, output: str, **inputs: torch.Tensor) -> torch.Tensor:
+    def call(self, output: str, **inputs: torch.Tensor | str) -> torch.Tensor:
         return call_stage(self.stage, inputs, output, self._device)
 
 
@@ -85,7 +85,7 @@ class RemoteVae(_Remote):
 
 
 class RemoteTransformer(_Remote):
-    """`transformer(...)`: one denoising step.
+    """`transformer(...)`: one denoising step, with the LoRA adapters in `adapters`, if any.
 
     With true CFG a pipeline asks for the conditional and then the unconditional prediction of
     the same latents. From the second step on the unconditional one is sent along with the
@@ -93,12 +93,19 @@ class RemoteTransformer(_Remote):
     """
 
     def __init__(
-        self, config_folder: Path, stage: str, device: torch.device, executor: Executor
+        self,
+        config_folder: Path,
+        stage: str,
+        device: torch.device,
+        executor: Executor,
+        *,
+        adapters: str | None = None,
     ) -> None:
         super().__init__(config_folder, stage, device)
         self._executor = executor
+        self._adapters = adapters
         self._branch = "cond"
-        self._unconditional: dict[str, torch.Tensor] | None = None
+        self._unconditional: dict[str, torch.Tensor | str] | None = None
         self._ahead: Future[torch.Tensor] | None = None
 
     @contextmanager
@@ -125,6 +132,8 @@ class RemoteTransformer(_Remote):
         fixed = _fixed_inputs(encoder_hidden_states, encoder_hidden_states_mask, img_shapes)
         if guidance is not None:
             fixed["GUIDANCE"] = guidance.reshape(1, 1).float()
+        if self._adapters is not None:
+            fixed["ADAPTERS"] = self._adapters
         if self._branch == "uncond":
             self._unconditional = fixed
         elif self._unconditional is not None:
@@ -135,7 +144,7 @@ class RemoteTransformer(_Remote):
 
 def _fixed_inputs(
     text: torch.Tensor, mask: torch.Tensor | None, img_shapes: list[Any] | None
-) -> dict[str, torch.Tensor]:
+) -> dict[str, torch.Tensor | str]:
     """What stays the same over the steps of one branch; padding of the text is cut off."""
     if mask is not None:
         text = text[:, : int(mask[0].sum())]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import triton_python_backend_utils as pb_utils
 
@@ -10,7 +12,7 @@ from qwen_serving.tensors import from_triton, to_triton
 
 
 def call_stage(
-    model: str, inputs: dict[str, torch.Tensor], output: str, device: torch.device
+    model: str, inputs: Mapping[str, torch.Tensor | str], output: str, device: torch.device
 ) -> torch.Tensor:
     """Run one request on a stage model and wait for its one output.
 
