@@ -19,7 +19,9 @@ another, `1/model.py` for the Python backend. What those share is in `qwen_servi
 `--model-control-mode=explicit` and name the models, as the gateway does.
 
 A pipeline model runs one job per request in a thread of its own and asks the stage models for every step; their dynamic
-batchers merge what the jobs ask for at the same time. `ragged`: requests of different length may share a batch.
+batchers merge what the jobs ask for at the same time. `ragged`: requests of different length may share a batch. A transformer's LoRA
+adapters are `1/weights/adapters/NAME/pytorch_lora_weights.safetensors`, with an optional `adapter.json`
+(`{"default_scale": 1.0}`, for requests that give NAME no scale); `ADAPTERS` is JSON such as `{"NAME": 1.0}`.
 
 | model | backend | batching | inputs | outputs |
 |---|---|---|---|---|

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 
-logger = logging.getLogger(__name__)
+from qwen_serving.batched_model import BatchedModel
+
+Array = npt.NDArray[Any]
 
 
-class TritonPythonModel:
-    """One input, one output, requests of one shape: Triton's batcher sees to that."""
+class TritonPythonModel(BatchedModel[Array]):
+    """One input, one output; a request may hold several items."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Load `model.onnx` of this version, on the GPU where the instance has one."""
+        super().initialize(args)
         providers: list[Any] = ["CPUExecutionProvider"]
         if args["model_instance_kind"] == "GPU":
             device = {"device_id": int(args["model_instance_device_id"])}
@@ -28,20 +31,32 @@ class TritonPythonModel:
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
 
-    def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """One forward pass for the whole dynamic batch."""
-        arrays = [
-            pb_utils.get_input_tensor_by_name(request, self._input).as_numpy()
-            for request in requests
-        ]
-        try:
-            result = self._session.run([self._output], {self._input: np.concatenate(arrays)})[0]
-        except Exception as error:
-            logger.exception("a batch failed")
-            failure = pb_utils.TritonError(str(error), pb_utils.TritonError.INTERNAL)
-            return [pb_utils.InferenceResponse(error=failure) for _ in requests]
+    def read(self, request: Any) -> dict[str, Array]:
+        """The graph's one input."""
+        tensor = pb_utils.get_input_tensor_by_name(request, self._input)
+        if tensor is None:
+            raise ValueError(f"a request needs {self._input}")
+        return {self._input: tensor.as_numpy()}
+
+    def group_key(self, inputs: dict[str, Array]) -> Hashable:
+        """Pictures or latents of one size."""
+        return inputs[self._input].shape[1:]
+
+    def run(self, group: Sequence[dict[str, Array]]) -> list[dict[str, Array]]:
+        """One forward pass."""
+        arrays = [inputs[self._input] for inputs in group]
+        result = self._session.run([self._output], {self._input: np.concatenate(arrays)})[0]
         ends = np.cumsum([len(array) for array in arrays])[:-1]
-        return [
-            pb_utils.InferenceResponse([pb_utils.Tensor(self._output, part)])
-            for part in np.split(result, ends)
-        ]
+        return [{self._output: part} for part in np.split(result, ends)]
+
+    def to_numpy(self, array: Array) -> Array:
+        """As it is."""
+        return array
+
+    def own(self, array: Array) -> Array:
+        """A part of a batch keeps the whole batch alive; a copy does not."""
+        return array.copy()
+
+    def to_triton(self, name: str, array: Array) -> Any:
+        """Copied to the server's memory by Triton itself."""
+        return pb_utils.Tensor(name, array)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from qwen_serving import torchvision_ops
 from tests.model_repository import backend_utils
 
 sys.modules["triton_python_backend_utils"] = backend_utils  # type: ignore[assignment]
+# Before anything imports diffusers, as `workshop.py` does in the server.
+torchvision_ops.declare()
 
 ROOT = Path(__file__).resolve().parents[2]
 

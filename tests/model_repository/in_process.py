@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import numpy as np
 from tests.model_repository.backend_utils import InferenceRequest, InferenceResponse, Tensor
 
 
-def load(model: Any, folder: Path) -> Any:
-    """Initialize a model on the CPU from the version 1 in `folder`."""
+def load(model: Any, folder: Path, **parameters: object) -> Any:
+    """Initialize a model on the CPU from the version 1 in `folder`; parameters of its config."""
+    config = {name: {"string_value": str(value)} for name, value in parameters.items()}
     model.initialize(
         {
             "model_repository": str(folder),
             "model_version": "1",
+            "model_name": folder.name,
+            "model_config": json.dumps({"parameters": config}),
             "model_instance_kind": "CPU",
             "model_instance_device_id": "0",
         }

@@ -50,7 +50,7 @@ def test_the_segmenter_takes_its_canary() -> None:
 @pytest.mark.parametrize("model", PIPELINES)
 def test_a_pipeline_takes_a_full_job(model: str) -> None:
     image = np.zeros((32, 64, 3), np.uint8)
-    job = picture(model, images=(image,) * 4, mask=image[..., 0])
+    job = picture(model, images=(image,) * 4, mask=image[..., 0], adapters={"removal": 1.0})
     inputs = _paint_inputs(job)
     assert misfits(config_of(model), sent(inputs)) == []
     assert inputs.keys() == {tensor.name for tensor in config_of(model).input}

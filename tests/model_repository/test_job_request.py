@@ -85,3 +85,16 @@ def test_a_refusal_names_the_limit_and_the_value(
 )
 def test_the_limits_themselves_are_allowed(values: dict[str, Any]) -> None:
     read(**values)
+
+
+def test_adapters_are_read() -> None:
+    assert read(ADAPTERS='{"removal": 1, "lightning": null}').adapters == {
+        "removal": 1.0,
+        "lightning": None,
+    }
+    assert read().adapters == read(ADAPTERS="").adapters == {}
+
+
+def test_adapters_that_are_no_scales_are_refused() -> None:
+    with pytest.raises(ValueError, match="adapters are a JSON object"):
+        read(ADAPTERS='["removal"]')

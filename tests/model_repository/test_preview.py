@@ -2,14 +2,13 @@
 
 import numpy as np
 import torch
+from diffusers import QwenImagePipeline
 
 from qwen_serving.preview import LatentPreview
 
 
 def pack(latents: torch.Tensor) -> torch.Tensor:
     """(z, h, w) to (1, h/2 * w/2, 4 z), by diffusers' own code."""
-    from diffusers import QwenImagePipeline
-
     return QwenImagePipeline._pack_latents(latents[None], 1, *latents.shape)
 
 

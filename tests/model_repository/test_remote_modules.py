@@ -161,6 +161,21 @@ def test_a_step_fits_the_config(
     assert received["IMG_SHAPES"].tolist() == [[[1, 2, 2], [1, 4, 2]]]
 
 
+def test_adapters_go_with_both_branches(generation: Path, served: dict[str, Any]) -> None:
+    stage, folder = served["qwen_image_transformer"], generation / "transformer"
+    wanted = '{"removal": 1.0}'
+    with ThreadPoolExecutor(1) as executor:
+        transformer = RemoteTransformer(
+            folder, "qwen_image_transformer", CPU, executor, adapters=wanted
+        )
+        for branch in ("cond", "uncond", "cond", "uncond"):
+            predict(transformer, branch, torch.zeros(1, 4, 64))
+    assert len(stage.received) == 4
+    for received in stage.received:
+        assert received["ADAPTERS"].tolist() == [[wanted.encode()]]
+        assert misfits(config_of("qwen_image_transformer"), sent(received)) == []
+
+
 def test_a_prompt_with_a_picture_fits_the_config(edit: Path, served: dict[str, Any]) -> None:
     encoder = RemoteTextEncoder(edit / "text_encoder", "qwen_text_encoder", CPU)
     ids = torch.zeros(1, 6, dtype=torch.long)

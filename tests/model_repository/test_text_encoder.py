@@ -7,16 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
-from qwen_serving import torchvision_ops
-
-torchvision_ops.declare()
-
-from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration  # noqa: E402
-
-from qwen_serving.text_encoder import TritonPythonModel  # noqa: E402
-from tests.model_repository.backend_utils import InferenceRequest, TritonError  # noqa: E402
-from tests.model_repository.in_process import (  # noqa: E402
+from qwen_serving.text_encoder import TritonPythonModel
+from tests.model_repository.backend_utils import InferenceRequest, TritonError
+from tests.model_repository.in_process import (
     answers,
     error_code,
     largest_difference,
