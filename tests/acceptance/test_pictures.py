@@ -51,7 +51,8 @@ def test_concurrent_jobs_share_batches_and_each_equals_itself_alone(gateway: Ser
     after = gateway.statistics("qwen_image_transformer")
     requests, executions = after[0] - before[0], after[1] - before[1]
     assert requests >= 8 * 24
-    assert requests / executions >= 3
+    canaries = requests - 8 * 24  # each an execution of its own at the most
+    assert 8 * 24 / (executions - canaries) >= 3
     for seed, (prompt, picture) in enumerate(zip(prompts, pictures, strict=True)):
         assert difference(picture, paint(prompt, seed=seed, steps=24)) <= 1
 

@@ -44,7 +44,8 @@ def test_steps_of_concurrent_jobs_are_rows_of_few_passes(gateway: Served) -> Non
     steps = grown(before, after, TRANSFORMER)
     rows, passes = steps["batch_size_sum"], steps["batch_size_count"]
     assert rows >= 8 * 24
-    assert rows / passes >= 3
+    canaries = rows - 8 * 24  # each a row, and a pass of its own at the most
+    assert 8 * 24 / (passes - canaries) >= 3
     assert 0 < steps["seconds_total"] < 60
     for model in COUNTED:
         assert grown(before, after, model)["batch_size_count"] > 0
