@@ -39,6 +39,7 @@ def result(gateway: Served, job: dict[str, object]) -> bytes:
     return gateway.http.get(f"/v1/jobs/{job['id']}/result").content
 
 
+@pytest.mark.timeout(300)  # 17 s on an idle machine, over 120 s on a busy one
 def test_concurrent_jobs_share_batches_and_each_equals_itself_alone(gateway: Served) -> None:
     prompts = [prompt or "x" for prompt in PROMPTS]
     gateway.finish(gateway.submit(task="generate", prompt="warm up", num_inference_steps=2))
