@@ -1,7 +1,7 @@
 """The two halves of AutoencoderKLQwenImage as ONNX graphs, for servers without a GPU.
 
 ONNX Runtime loads without torch, and was measured 2 to 6 times faster than torch on these
-halves on a CPU (docs/benchmarks.md). One frame, any batch and size.
+halves of the demo VAE on 2 cores. One frame, any batch and size.
 """
 
 from __future__ import annotations

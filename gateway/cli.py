@@ -36,8 +36,7 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     overrides = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
     settings = Settings(**overrides)  # type: ignore[arg-type]
-    # With the default of 5 ms a worker thread keeps the event loop waiting: measured twice the
-    # latency of a request that decodes, asks Triton and encodes in threads.
+    # With the default of 5 ms a worker thread at work keeps the event loop waiting for so long.
     sys.setswitchinterval(0.0002)
     uvicorn.run(
         create_app(settings),

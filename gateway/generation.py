@@ -40,7 +40,6 @@ from preprocessing.arrays import Image, Mask
 from preprocessing.sizes import check_size, fit_area
 
 TASK_MODELS = {"generate": GENERATION_MODEL, "edit": EDIT_MODEL, "inpaint": GENERATION_MODEL}
-MAX_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)

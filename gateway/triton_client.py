@@ -1,7 +1,7 @@
 """The port over Triton's gRPC; with `triton_canaries.py` the only file that knows tensor names.
 
-Segmentation uses the blocking client in the caller's thread: one thread for the whole request
-was measured faster than `grpc.aio` with an executor (docs/benchmarks.md). Painting uses the
+Segmentation uses the blocking client in the caller's thread, so that the network and what is done
+with its answer need no hop between threads. Painting uses the
 asynchronous client, because a job spends its time waiting.
 """
 
