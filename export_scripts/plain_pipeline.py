@@ -18,27 +18,39 @@ from diffusers.pipelines.qwenimage import (  # noqa: E402
     pipeline_qwenimage_edit_plus as edit_plus,
 )
 
+from export_scripts.version_store import VersionStore, stage_of  # noqa: E402
+
 
 @cache
 def load_pipeline(
-    repository: Path, model: str, *, device: str = "cpu", inpaint: bool = False
+    repository: Path,
+    model: str,
+    version: int | None = None,
+    *,
+    device: str = "cpu",
+    inpaint: bool = False,
+    adapter: str | None = None,
 ) -> Any:
     """The diffusers pipeline of a model, made of what its stages serve.
 
     Args:
         repository: Triton's model repository.
         model: a pipeline model with an export in it.
+        version: of the model; by default the one that is served.
         device: of torch; bfloat16 on CUDA, float32 elsewhere, as the stages compute.
         inpaint: the class that serves requests with a mask instead.
+        adapter: a LoRA adapter of the export to load; the export's default ones come with it.
     """
     transformers.utils.logging.disable_progress_bar()
-    folder = repository / model / "1" / "pipeline"
-    manifest = json.loads((folder / "retouch.json").read_text())
+    store = VersionStore(repository)
+    version = version or store.served(model)[-1]
+    folder = store.folder(model, version) / "pipeline"
+    manifest = store.manifest(model, version)
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler")
     modules = {
         "scheduler": scheduler,
         "tokenizer": transformers.AutoTokenizer.from_pretrained(folder / "tokenizer"),
-        **_networks(repository, manifest["stages"], device),
+        **_networks(store, manifest["stages"], device),
     }
     if (folder / "processor").is_dir():
         modules["processor"] = transformers.AutoProcessor.from_pretrained(folder / "processor")
@@ -46,15 +58,16 @@ def load_pipeline(
     name = manifest["inpaint_pipeline" if inpaint else "pipeline"]
     pipeline = getattr(diffusers, name)(**modules).to(device)
     pipeline.set_progress_bar_config(disable=True)
+    _load_adapters(pipeline, store, manifest, adapter)
     return pipeline
 
 
-def _networks(repository: Path, stages: dict[str, str], device: str) -> dict[str, Any]:
+def _networks(store: VersionStore, stages: dict[str, Any], device: str) -> dict[str, Any]:
     dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
 
     def load(library: Any, stage: str) -> Any:
         """The class that the stage's own config names."""
-        folder = repository / stages[stage] / "1" / "weights"
+        folder = store.folder(*stage_of(stages[stage])) / "weights"
         config = json.loads((folder / "config.json").read_text())
         name = config.get("_class_name") or config["architectures"][0]
         return getattr(library, name).from_pretrained(folder, dtype=dtype).eval()
@@ -64,6 +77,17 @@ def _networks(repository: Path, stages: dict[str, str], device: str) -> dict[str
         "vae": load(diffusers, "vae_decoder"),
         "text_encoder": _with_token_types(load(transformers, "text_encoder")),
     }
+
+
+def _load_adapters(
+    pipeline: Any, store: VersionStore, manifest: dict[str, Any], wanted: str | None
+) -> None:
+    scales = {**manifest.get("default_adapters", {}), **({wanted: 1.0} if wanted else {})}
+    folder = store.folder(*stage_of(manifest["stages"]["transformer"])) / "weights" / "adapters"
+    for name in scales:
+        pipeline.load_lora_weights(folder / name, adapter_name=name)
+    if scales:
+        pipeline.set_adapters(list(scales), list(scales.values()))
 
 
 def _with_token_types(encoder: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import json
+import math
 import re
 import shutil
 from collections.abc import Mapping
@@ -13,22 +13,38 @@ from typing import Any
 
 import psutil
 
-from export_scripts.checkpoint import COMPONENTS, Checkpoint, sha256
+from export_scripts.checkpoint import COMPONENTS, Checkpoint
 from export_scripts.export_errors import ExportError
-from export_scripts.qwen_repository import EDIT, GENERATION, QwenModel, install_checkpoint
+from export_scripts.qwen_models import EDIT, GENERATION, QwenModel, StageOptions
+from export_scripts.qwen_repository import install_checkpoint
 
-MODELS = {model.name: model for model in (GENERATION, EDIT)}
 PIPELINES = {
     "QwenImagePipeline": GENERATION,
     "QwenImageEditPlusPipeline": EDIT,
     "QwenImageEditPipeline": EDIT,
 }
+_DISTILLED_SCHEDULER = {"base_shift": math.log(3), "max_shift": math.log(3), "shift_terminal": None}
+"""What Qwen-Image-Lightning was distilled with, says its model card: the shift is 3 at any size."""
+
+
+def _distilled(steps: int) -> dict[str, Any]:
+    return {
+        "default_num_inference_steps": steps,
+        "default_true_cfg_scale": 1.0,
+        "sigmas": [1 - step / steps for step in range(steps)],
+        "scheduler": _DISTILLED_SCHEDULER,
+    }
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     "quality": {"default_num_inference_steps": 40, "default_true_cfg_scale": 4.0},
-    "lightning-8": {"default_num_inference_steps": 8, "default_true_cfg_scale": 1.0},
-    "lightning-4": {"default_num_inference_steps": 4, "default_true_cfg_scale": 1.0},
+    "lightning-8": _distilled(8),
+    "lightning-4": _distilled(4),
 }
-"""Steps and guidance; the distilled ones are for checkpoints or adapters made for so few steps."""
+"""Steps, guidance, sigmas and scheduler; the distilled ones are for checkpoints or adapters made
+for so few steps. `sigmas` are used by jobs of as many steps."""
+DISTILLED_ADAPTER = "distilled"
+"""Name of the step-distilled LoRA, which every job runs with unless it sets the scale itself."""
 _ADAPTER_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
 _VLM_SIDE = 384
@@ -42,34 +58,41 @@ def export_qwen(  # noqa: PLR0913
     *,
     model: QwenModel | None = None,
     adapters: Mapping[str, Path] | None = None,
+    distilled: Path | None = None,
     preset: str = "quality",
-    vae_graphs: bool = False,
+    options: StageOptions | None = None,
+    tolerance: int | None = None,
     default_side: int = 1024,
     reference_side: int = 1024,
-) -> dict[str, Any]:
-    """Install a checkpoint; the manifest that was written.
+) -> tuple[str, int]:
+    """Add a checkpoint to a repository as a version that waits for its promotion.
 
     Args:
         checkpoint: from `find_checkpoint`.
         repository: Triton's model repository.
         model: which of the product's models; by default the one its pipeline class stands for.
         adapters: LoRA files (.safetensors, diffusers format) by the name requests use.
+        distilled: a step-distilled LoRA that every job runs with; goes with a preset of few steps.
         preset: one of `PRESETS`.
-        vae_graphs: serve the VAE through ONNX Runtime, for machines without a GPU.
+        options: precision, engines, compilation and warm-up of the stages.
+        tolerance: grey levels that verification accepts; by default that of the precision.
         default_side: side in pixels of the area that pictures get by default.
         reference_side: the same for the condition images of an edit; each costs as many tokens
             as a picture of that size. diffusers' own is 1024.
 
+    Returns:
+        Name and version of the pipeline model.
+
     Raises:
-        ExportError: the checkpoint does not fit the model, an adapter is no LoRA file, a shared
-            stage would change under another model, or disk or memory do not suffice.
+        ExportError: the checkpoint does not fit the model or the options, an adapter is no LoRA
+            file, disk or memory do not suffice, or a graph differs from torch.
     """
     model = _model_of(checkpoint, model)
-    adapters = dict(adapters or {})
+    options = options or StageOptions()
+    adapters = {**(adapters or {}), **({DISTILLED_ADAPTER: distilled} if distilled else {})}
     _check_adapters(adapters)
+    _check_engines(options, adapters)
     _check_room(checkpoint, repository, adapters)
-    digests = {part: checkpoint.digests(part) for part in COMPONENTS}
-    _check_shared(repository, model, digests)
     details = {
         "source": checkpoint.source,
         "revision": checkpoint.revision,
@@ -79,15 +102,15 @@ def export_qwen(  # noqa: PLR0913
         **PRESETS[preset],
         "condition_areas": {"text_encoder": _VLM_SIDE**2, "vae": reference_side**2},
         "adapters": sorted(adapters),
-        "adapter_files": {name: sha256(path) for name, path in adapters.items()},
-        "files": digests,
+        "default_adapters": {DISTILLED_ADAPTER: 1.0} if distilled else {},
+        "tolerance": tolerance,
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "exported_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    install_checkpoint(
-        checkpoint.folder, repository, model, details, vae_graphs=vae_graphs, adapters=adapters
+    version = install_checkpoint(
+        checkpoint.folder, repository, model, details, options=options, adapters=adapters
     )
-    return details
+    return model.name, version
 
 
 def _model_of(checkpoint: Checkpoint, wanted: QwenModel | None) -> QwenModel:
@@ -133,24 +156,14 @@ def _check_room(checkpoint: Checkpoint, repository: Path, adapters: Mapping[str,
         )
 
 
-def _check_shared(
-    repository: Path, model: QwenModel, digests: Mapping[str, Mapping[str, str]]
-) -> None:
-    """Text encoder and VAE serve both models: another's must not change under it."""
-    for other in MODELS.values():
-        path = repository / other.name / "1" / "pipeline" / "retouch.json"
-        if other == model or not path.exists():
-            continue
-        manifest = json.loads(path.read_text())
-        if manifest.get("demo"):
-            continue
-        for part in ("text_encoder", "vae"):
-            if manifest["files"][part] != digests[part]:
-                raise ExportError(
-                    f"{other.name} is served from {manifest['source']} with another {part}; both "
-                    f"models share that stage. Export checkpoints of one family, or use a "
-                    f"repository of its own."
-                )
+def _check_engines(options: StageOptions, adapters: Mapping[str, Path]) -> None:
+    if adapters and "transformer" in options.onnx:
+        raise ExportError("An ONNX transformer takes no adapters; leave it to torch.")
+    in_onnx = sorted(options.onnx & {"transformer", "text_encoder"})
+    if in_onnx and options.precision not in ("auto", "fp32"):
+        raise ExportError(
+            f"ONNX parts ({', '.join(in_onnx)}) compute in fp32; got precision {options.precision}."
+        )
 
 
 def _gib(count: int) -> str:

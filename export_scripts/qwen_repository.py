@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from export_scripts.checkpoint import sha256
 from export_scripts.latent_projection import fit_latent_projection
-from export_scripts.vae_graph import export_vae_halves
+from export_scripts.qwen_models import QwenModel, StageOptions
+from export_scripts.version_store import VersionStore
 
 _PIPELINE_FOLDERS = ("scheduler", "tokenizer", "processor")
 _CONFIG_FOLDERS = ("transformer", "vae", "text_encoder")
+_SHOWN = ("engine", "precision", "compile")
 
 
 @dataclass(frozen=True)
-class QwenModel:
-    """One of the product's pipeline models and where its parts go."""
+class _Source:
+    """What the stages are made of."""
 
-    name: str
-    pipeline: str
-    """diffusers class of the loop."""
-    inpaint_pipeline: str | None
-    transformer: str
-    """Stage model of the denoiser."""
-
-    @property
-    def stages(self) -> dict[str, str]:
-        """Stage model of each part; all but the transformer are shared."""
-        return {
-            "transformer": self.transformer,
-            "text_encoder": "qwen_text_encoder",
-            "vae_encoder": "qwen_vae_encoder",
-            "vae_decoder": "qwen_vae_decoder",
-        }
-
-
-GENERATION = QwenModel(
-    "qwen_image", "QwenImagePipeline", "QwenImageInpaintPipeline", "qwen_image_transformer"
-)
-EDIT = QwenModel(
-    "qwen_image_edit", "QwenImageEditPlusPipeline", None, "qwen_image_edit_transformer"
-)
+    checkpoint: Path
+    adapters: Mapping[str, Path] = field(default_factory=dict)
+    options: StageOptions = field(default_factory=StageOptions)
 
 
 def install_checkpoint(
@@ -52,49 +35,108 @@ def install_checkpoint(
     model: QwenModel,
     details: Mapping[str, Any],
     *,
-    vae_graphs: bool = False,
+    options: StageOptions | None = None,
     adapters: Mapping[str, Path] | None = None,
-) -> None:
-    """Copy a checkpoint in the hub's layout into `repository`.
+) -> int:
+    """Add a checkpoint in the hub's layout as a new version that is not served yet.
 
-    Everything is written beside its place and renamed into it at the end, so that a broken run
-    leaves the old version whole.
+    A stage that the repository has already, with the same files and settings, is shared. A
+    broken run leaves no version behind that is not whole; running it again takes up the stages
+    that were done.
 
     Args:
         checkpoint: folder with model_index.json and one folder per component.
         repository: Triton's model repository.
         model: which of the product's models it becomes.
         details: what the manifest says besides: source, demo, default_size, ...
-        vae_graphs: also write the VAE's halves as ONNX graphs, which are served then instead of
-            torch: for machines without a GPU.
+        options: how the stages run.
         adapters: LoRA files by name, put beside the transformer's weights.
+
+    Returns:
+        The version of the pipeline model.
+
+    Raises:
+        ExportError: `repository` is no model repository, or a graph differs from torch.
     """
-    weights = {
-        repository / stage / "1" / "weights": "vae" if part.startswith("vae") else part
+    store = VersionStore(repository)
+    store.require_models([model.name, *model.stages.values()])
+    source = _Source(checkpoint, adapters or {}, options or StageOptions())
+    records = {part: _record(part, source) for part in model.stages}
+    stages = {
+        part: {"model": stage, "version": _install_stage(store, stage, records[part], source)}
         for part, stage in model.stages.items()
     }
-    graphs = [
-        repository / f"qwen_vae_{half}" / "1" / "model.onnx" for half in ("encoder", "decoder")
-    ]
-    pipeline = repository / model.name / "1" / "pipeline"
-    for target, component in weights.items():
-        shutil.copytree(checkpoint / component, _empty_staging(target))
-    for name, path in (adapters or {}).items():
-        beside = _staging(repository / model.transformer / "1" / "weights") / "adapters" / name
-        beside.mkdir(parents=True)
-        shutil.copy(path, beside / "pytorch_lora_weights.safetensors")
-    if vae_graphs:
-        export_vae_halves(checkpoint / "vae", *map(_empty_staging, graphs))
-    _write_pipeline(checkpoint, _empty_staging(pipeline), model, details)
-    for target in (*weights, *(graphs if vae_graphs else ()), pipeline):
-        _swap(target)
-    if not vae_graphs:
-        for graph in graphs:
-            graph.unlink(missing_ok=True)
+    files = {_component(part): record["files"] for part, record in records.items()}
+    settings = {part: {name: records[part][name] for name in _SHOWN} for part in records}
+    details = {"stages": stages, "files": files, "settings": settings, **details}
+    draft = store.draft(model.name)
+    _write_pipeline(checkpoint, draft / "pipeline", model, details)
+    return store.keep(model.name, draft)
+
+
+def _install_stage(
+    store: VersionStore, stage: str, record: Mapping[str, Any], source: _Source
+) -> int:
+    """Its version; found by digest where the repository has it."""
+    part = record["part"]
+    for version in [*store.served(stage), *store.stored(stage)]:
+        path = store.folder(stage, version) / "stage.json"
+        if path.exists() and json.loads(path.read_text())["digest"] == record["digest"]:
+            return version
+    draft = store.draft(stage)
+    shutil.copytree(source.checkpoint / _component(part), draft / "weights")
+    if part == "transformer":
+        for name, path in source.adapters.items():
+            folder = draft / "weights" / "adapters" / name
+            folder.mkdir(parents=True)
+            shutil.copy(path, folder / "pytorch_lora_weights.safetensors")
+    if part in source.options.onnx:
+        _write_graph(part, draft)
+    (draft / "stage.json").write_text(json.dumps(record, indent=1))
+    return store.keep(stage, draft)
+
+
+def _record(part: str, source: _Source) -> dict[str, Any]:
+    root = source.checkpoint / _component(part)
+    files = {
+        str(path.relative_to(root)): sha256(path)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+    record: dict[str, Any] = {"part": part, **source.options.settings(part), "files": files}
+    if part == "transformer":
+        record["adapters"] = {name: sha256(path) for name, path in source.adapters.items()}
+    text = json.dumps(record, sort_keys=True)
+    return {**record, "digest": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _component(part: str) -> str:
+    """Folder of a checkpoint that holds a part."""
+    return "vae" if part.startswith("vae") else part
+
+
+def _write_graph(part: str, draft: Path) -> None:
+    """The part as `model.onnx`, compared with torch on the way."""
+    weights, graph = draft / "weights", draft / "model.onnx"
+    if part == "transformer":
+        from export_scripts.transformer_graph import export_transformer
+
+        export_transformer(weights, graph)
+    elif part == "text_encoder":
+        from export_scripts.text_encoder_graph import export_text_encoder
+
+        export_text_encoder(weights, graph)
+    else:
+        from export_scripts.vae_graph import export_vae_half
+
+        export_vae_half(weights, graph, half=part.removeprefix("vae_"))
 
 
 def _write_pipeline(
-    checkpoint: Path, folder: Path, model: QwenModel, details: Mapping[str, Any]
+    checkpoint: Path,
+    folder: Path,
+    model: QwenModel,
+    details: Mapping[str, Any],
 ) -> None:
     """What a pipeline model loads: configs, tokenizer, and the manifest in retouch.json."""
     projection = fit_latent_projection(checkpoint / "vae")
@@ -102,7 +144,6 @@ def _write_pipeline(
         "model": model.name,
         "pipeline": model.pipeline,
         "inpaint_pipeline": model.inpaint_pipeline,
-        "stages": model.stages,
         "dimensions": _dimensions(checkpoint),
         "latent_rgb": [[round(value, 6) for value in row] for row in projection],
         **details,
@@ -114,34 +155,13 @@ def _write_pipeline(
         (folder / name).mkdir(parents=True)
         shutil.copy(checkpoint / name / "config.json", folder / name)
     shutil.copy(checkpoint / "model_index.json", folder)
+    _override_scheduler(folder, details.get("scheduler") or {})
     (folder / "retouch.json").write_text(json.dumps(manifest, indent=1))
 
 
-def _staging(target: Path) -> Path:
-    return target.with_name(target.name + ".partial")
-
-
-def _empty_staging(target: Path) -> Path:
-    """Where to write what will become `target`, without what an earlier run left there."""
-    staging = _staging(target)
-    _remove(staging)
-    return staging
-
-
-def _swap(target: Path) -> None:
-    old = target.with_name(target.name + ".old")
-    _remove(old)
-    if target.exists():
-        target.rename(old)
-    _staging(target).rename(target)
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _override_scheduler(folder: Path, settings: Mapping[str, Any]) -> None:
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}, indent=2))
 
 
 def _dimensions(checkpoint: Path) -> dict[str, int]:

@@ -31,11 +31,16 @@ def paint(url: str, model: str, inputs: dict[str, Array]) -> npt.NDArray[np.uint
     answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
     client = triton.InferenceServerClient(url)
     client.start_stream(lambda result, error: answers.put((result, error)))
+    # Canceled only when there is no picture: canceling while Triton writes the last answer leaves
+    # the request counted, and the model's version could not be unloaded.
+    done = False
     try:
         client.async_stream_infer(model, [_tensor(name, a) for name, a in inputs.items()])
-        return _picture(model, answers)
+        picture = _picture(model, answers)
+        done = True
+        return picture
     finally:
-        client.stop_stream(cancel_requests=True)
+        client.stop_stream(cancel_requests=not done)
         client.close()
 
 

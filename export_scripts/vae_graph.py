@@ -22,6 +22,8 @@ import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 from diffusers import AutoencoderKLQwenImage  # noqa: E402
 
+from export_scripts.export_errors import ExportError  # noqa: E402
+
 TOLERANCE = 1e-4
 """Largest difference to torch that is accepted; a grey level is 8e-3 on the scale -1..1."""
 
@@ -42,23 +44,33 @@ class _Decoder(_Encoder):
         return image
 
 
-def export_vae_halves(weights: Path, encoder: Path, decoder: Path) -> None:
-    """Write both graphs and compare them with torch at sizes they were not traced at.
+def export_vae_half(weights: Path, target: Path, *, half: str) -> None:
+    """Write a half's graph and compare it with torch at sizes it was not traced at.
 
     Args:
         weights: the VAE's folder in a checkpoint.
-        encoder: `.onnx` file: IMAGE (B, 3, 1, H, W) -> MOMENTS (B, 2z, 1, H/8, W/8).
-        decoder: `.onnx` file: LATENTS (B, z, 1, h, w) -> IMAGE (B, 3, 1, 8h, 8w).
+        target: `.onnx` file; of the encoder: IMAGE (B, 3, 1, H, W) -> MOMENTS
+            (B, 2z, 1, H/8, W/8); of the decoder: LATENTS (B, z, 1, h, w) -> IMAGE
+            (B, 3, 1, 8h, 8w).
+        half: "encoder" or "decoder".
 
     Raises:
-        RuntimeError: a graph differs from torch by more than `TOLERANCE`.
+        ExportError: the graph differs from torch by more than `TOLERANCE`.
     """
     vae = _traceable(AutoencoderKLQwenImage.from_pretrained(weights).eval())
+    if half == "encoder":
+        _export(_Encoder(vae), torch.randn(2, 3, 1, 64, 96), target, {"IMAGE": "MOMENTS"})
+        _compare(_Encoder(vae), torch.randn(1, 3, 1, 128, 64), target)
+        return
     z = vae.config.z_dim
-    _export(_Encoder(vae), torch.randn(2, 3, 1, 64, 96), encoder, {"IMAGE": "MOMENTS"})
-    _export(_Decoder(vae), torch.randn(2, z, 1, 8, 12), decoder, {"LATENTS": "IMAGE"})
-    _compare(_Encoder(vae), torch.randn(1, 3, 1, 128, 64), encoder)
-    _compare(_Decoder(vae), torch.randn(3, z, 1, 16, 6), decoder)
+    _export(_Decoder(vae), torch.randn(2, z, 1, 8, 12), target, {"LATENTS": "IMAGE"})
+    _compare(_Decoder(vae), torch.randn(3, z, 1, 16, 6), target)
+
+
+def export_vae_halves(weights: Path, encoder: Path, decoder: Path) -> None:
+    """Both halves' graphs; see `export_vae_half`."""
+    export_vae_half(weights, encoder, half="encoder")
+    export_vae_half(weights, decoder, half="decoder")
 
 
 def _traceable(vae: Any) -> Any:
@@ -99,4 +111,4 @@ def _compare(half: torch.nn.Module, example: torch.Tensor, graph: Path) -> None:
     actual = session.run(None, {name: example.numpy()})[0]
     difference = float(np.abs(actual - expected).max())
     if difference > TOLERANCE:
-        raise RuntimeError(f"{graph.name} differs from torch by {difference:.1e}, over {TOLERANCE}")
+        raise ExportError(f"{graph.name} differs from torch by {difference:.1e}, over {TOLERANCE}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,14 @@ import numpy.typing as npt
 from export_scripts.demo_scenes import draw_scene
 from export_scripts.export_errors import ExportError
 from export_scripts.similarity import Similarity, compare
+from export_scripts.version_store import VersionStore
 
 Image = npt.NDArray[np.uint8]
-TOLERANCES = {"float32": 1, "bfloat16": 48}
-"""Largest accepted difference in grey levels. In float32 only rounding differs; in bfloat16 a
-step of the served loop, which keeps latents in float32, rounds otherwise than diffusers does."""
+TOLERANCES = {"fp32": 1, "fp16": 48, "bf16": 48, "int8": 96, "fp8": 96}
+"""Largest accepted difference in grey levels, by precision. In fp32 only rounding differs. Where
+fewer bits are kept a step of the served loop, which keeps latents in float32, rounds otherwise
+than diffusers does; quantised weights are compared with the whole ones."""
+_STEPS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,8 @@ class GoldenCase:
     conditions: int = 0
     """Condition pictures, drawn from held-out scenes."""
     masked: bool = False
+    adapter: str | None = None
+    """A LoRA adapter at scale 1."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Verdict:
     case: GoldenCase
     similarity: Similarity
     tolerance: int
+    """In grey levels."""
 
     @property
     def passed(self) -> bool:
@@ -52,11 +58,27 @@ class Verdict:
         return self.similarity.max_difference <= self.tolerance
 
 
-def golden_cases(model: str, *, side: int, steps: int) -> list[GoldenCase]:
-    """Text to image, guidance and inpainting; or edits with 1, 2 and 3 conditions."""
+def golden_cases(
+    model: str, *, side: int, steps: int, adapters: Sequence[str] = ()
+) -> list[GoldenCase]:
+    """Text to image, guidance and inpainting; or edits with 1, 2 and 3 conditions.
+
+    And one case with each adapter.
+    """
     common: dict[str, Any] = {"model": model, "side": side, "steps": steps}
+    with_adapters = [
+        GoldenCase(
+            name=f"adapter {name}",
+            prompt="a garden",
+            seed=4,
+            conditions=1 if model == "qwen_image_edit" else 0,
+            adapter=name,
+            **common,
+        )
+        for name in adapters
+    ]
     if model == "qwen_image_edit":
-        return [
+        edits = [
             GoldenCase(
                 name=f"edit, {n} condition{'s' * (n > 1)}",
                 prompt="make it a watercolour",
@@ -66,6 +88,7 @@ def golden_cases(model: str, *, side: int, steps: int) -> list[GoldenCase]:
             )
             for n in (1, 2, 3)
         ]
+        return edits + with_adapters
     return [
         GoldenCase(name="generate", prompt="a red bicycle in the rain", seed=1, **common),
         GoldenCase(
@@ -77,41 +100,65 @@ def golden_cases(model: str, *, side: int, steps: int) -> list[GoldenCase]:
             **common,
         ),
         GoldenCase(name="inpaint", prompt="a hat", seed=3, conditions=1, masked=True, **common),
+        *with_adapters,
     ]
 
 
-def verify(
+def verify(  # noqa: PLR0913
     url: str,
     repository: Path,
-    models: list[str],
+    model: str,
+    version: int | None = None,
     *,
-    steps: int = 6,
+    served_as: str | None = None,
+    steps: int | None = None,
     device: str = "cpu",
     tolerance: int | None = None,
 ) -> Iterator[Verdict]:
-    """Run the golden cases of each model both ways.
+    """Run the golden cases of a model both ways.
 
     Args:
         url: host:port of the gRPC of the Triton that serves `repository`.
         repository: the model repository; its weights make the plain pipelines.
-        models: pipeline models.
-        steps: denoising steps of a case.
+        model: a pipeline model.
+        version: of the model; by default the one that is served.
+        served_as: name under which Triton serves it; by default its own.
+        steps: denoising steps of a case; by default as many as the export has sigmas, else 6.
         device: of the plain pipelines.
-        tolerance: grey levels; by default that of the precision on `device`.
+        tolerance: grey levels; by default what the export states, or that of its precision on
+            `device`.
 
     Raises:
-        ExportError: a model is not exported, or the server failed.
+        ExportError: the model is not exported, or the server failed.
     """
-    accepted = TOLERANCES["bfloat16" if device.startswith("cuda") else "float32"]
-    for model in models:
-        manifest = repository / model / "1" / "pipeline" / "retouch.json"
-        if not manifest.exists():
-            raise ExportError(f"{model} has no export in {repository}.")
-        side = min(json.loads(manifest.read_text())["default_size"])
-        for case in golden_cases(model, side=side, steps=steps):
-            served, plain = _served(url, case), _plain(repository, case, device)
-            limit = accepted if tolerance is None else tolerance
-            yield Verdict(case, compare(served, plain), limit)
+    store = VersionStore(repository)
+    versions = store.served(model)
+    if version is None and not versions:
+        raise ExportError(f"{model} has no version that is served in {repository}.")
+    version = version or versions[-1]
+    manifest = store.manifest(model, version)
+    stated = tolerance if tolerance is not None else manifest.get("tolerance")
+    limit = TOLERANCES[_precision(manifest, device)] if stated is None else stated
+    sigmas = manifest.get("sigmas")
+    cases = golden_cases(
+        model,
+        side=min(manifest["default_size"]),
+        steps=steps or len(sigmas or range(_STEPS)),
+        adapters=manifest.get("adapters", ()),
+    )
+    for case in cases:
+        served = _served(url, case, served_as or model)
+        fixed = sigmas if sigmas and len(sigmas) == case.steps else None
+        plain = _plain(repository, version, case, device, fixed)
+        yield Verdict(case, compare(served, plain), limit)
+
+
+def _precision(manifest: dict[str, Any], device: str) -> str:
+    """The coarsest precision that the model's stages run in."""
+    automatic = "bf16" if device.startswith("cuda") else "fp32"
+    settings: dict[str, dict[str, str]] = manifest.get("settings", {})
+    used = {automatic, *(entry["precision"] for entry in settings.values())} - {"auto"}
+    return max(used, key=lambda name: TOLERANCES[name])
 
 
 def _conditions(case: GoldenCase) -> list[Image]:
@@ -124,7 +171,7 @@ def _mask(case: GoldenCase) -> Image:
     return mask
 
 
-def _served(url: str, case: GoldenCase) -> Image:
+def _served(url: str, case: GoldenCase, model: str) -> Image:
     from export_scripts.served_pictures import paint
 
     inputs = {
@@ -141,16 +188,22 @@ def _served(url: str, case: GoldenCase) -> Image:
         inputs[f"IMAGE_{number}"] = image
     if case.masked:
         inputs["MASK"] = _mask(case)
-    return paint(url, case.model, inputs)
+    if case.adapter:
+        inputs["ADAPTERS"] = np.array([json.dumps({case.adapter: 1.0}).encode()], object)
+    return paint(url, model, inputs)
 
 
-def _plain(repository: Path, case: GoldenCase, device: str) -> Image:
+def _plain(
+    repository: Path, version: int, case: GoldenCase, device: str, sigmas: list[float] | None
+) -> Image:
     import torch
     from PIL import Image as Pillow
 
     from export_scripts.plain_pipeline import load_pipeline
 
-    pipeline = load_pipeline(repository, case.model, device=device, inpaint=case.masked)
+    pipeline = load_pipeline(
+        repository, case.model, version, device=device, inpaint=case.masked, adapter=case.adapter
+    )
     guided = case.true_cfg_scale > 1
     arguments: dict[str, Any] = {
         "prompt": case.prompt,
@@ -159,6 +212,7 @@ def _plain(repository: Path, case: GoldenCase, device: str) -> Image:
         "width": case.side,
         "height": case.side,
         "num_inference_steps": case.steps,
+        "sigmas": sigmas,
         "generator": torch.Generator("cpu").manual_seed(case.seed),
         "output_type": "np",
     }

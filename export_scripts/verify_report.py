@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table
 
@@ -25,3 +27,14 @@ def as_table(verdicts: Sequence[Verdict]) -> Table:
             str(verdict.tolerance),
         )
     return table
+
+
+def as_records(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """The same for a file; an infinite PSNR, of equal pictures, is None."""
+    records = [
+        {**asdict(v.case), **asdict(v.similarity), "tolerance": v.tolerance} for v in verdicts
+    ]
+    for record in records:
+        if record["psnr_db"] == float("inf"):
+            record["psnr_db"] = None
+    return records

@@ -129,7 +129,13 @@ def _services(
     store = ImageStore.in_folder(Path(settings.data_dir) / "images")
     pictures = Pictures(store, limits, cache_bytes=settings.picture_cache_bytes)
     cache = FeatureCache(settings.feature_cache_bytes)
-    painter = Painter(backend, pictures, catalog, preview_every=settings.preview_every)
+    painter = Painter(
+        backend,
+        pictures,
+        catalog,
+        preview_every=settings.preview_every,
+        default_deadline_s=settings.job_deadline_s,
+    )
     queue = JobQueue(
         painter.run,
         jobs_per_model=settings.jobs_per_model,

@@ -14,6 +14,7 @@
     ├── InferenceError               502  the model server failed
     │   ├── ModelUnavailableError    503  not loaded, restarting or not there
     │   ├── OverloadedError          503  its queue is full
+    │   ├── DoesNotFitError          507  the job needs more memory than it has
     │   └── InferenceTimeoutError    504
     └── TritonSetupError             500  the embedded server cannot start
 
@@ -116,6 +117,12 @@ class OverloadedError(InferenceError):
     """The model server's queue is full."""
 
     status, code, title = 503, "overloaded", "Overloaded"
+
+
+class DoesNotFitError(InferenceError):
+    """The job needs more memory than the model server has, even when it runs alone."""
+
+    status, code, title = 507, "does_not_fit", "Does not fit into memory"
 
 
 class InferenceTimeoutError(InferenceError):

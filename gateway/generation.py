@@ -1,29 +1,23 @@
 """Use case: a job becomes a picture.
 
-`Painter.accept` checks a request and fills in every default, so that what is queued is what
-runs; `Painter.run` is the queue's runner.
+`Painter.accept` checks a request and fills in every default (`painting_order.py`), so that what
+is queued is what runs; `Painter.run` is the queue's runner.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from gateway.errors import (
-    InvalidRequestError,
-    ModelUnavailableError,
-    UnsupportedValueError,
-)
+from gateway.errors import ModelUnavailableError
 from gateway.inference import (
-    EDIT_MODEL,
-    GENERATION_MODEL,
     InferenceBackend,
     PaintEvent,
     PictureDone,
@@ -33,36 +27,12 @@ from gateway.inference import (
 from gateway.job import Job, JobResult
 from gateway.jobs import JobReporter
 from gateway.model_catalog import ModelCatalog
+from gateway.painting_order import TASK_MODELS, OrderDesk, PaintingOrder
 from gateway.pictures import Pictures
-from gateway.rejections import rejections
 from preprocessing import codec, compose, masks
 from preprocessing.arrays import Image, Mask
-from preprocessing.sizes import check_size, fit_area
 
-TASK_MODELS = {"generate": GENERATION_MODEL, "edit": EDIT_MODEL, "inpaint": GENERATION_MODEL}
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaintingOrder:
-    """A checked request with its defaults filled in; pictures by file id."""
-
-    task: str
-    model: str
-    prompt: str
-    negative_prompt: str
-    image: str | None
-    references: tuple[str, ...]
-    mask: str | None
-    width: int
-    height: int
-    num_inference_steps: int
-    true_cfg_scale: float
-    strength: float
-    seed: int
-    n: int
-    preserve: str
-    feather: int
-    adapters: Mapping[str, float] = field(default_factory=dict)
+__all__ = ["TASK_MODELS", "Painter", "PaintingOrder"]
 
 
 class Painter:
@@ -75,58 +45,23 @@ class Painter:
         catalog: ModelCatalog,
         *,
         preview_every: int,
+        default_deadline_s: float | None = None,
     ) -> None:
         self._backend = backend
         self._pictures = pictures
-        self._catalog = catalog
+        self._desk = OrderDesk(pictures, catalog, default_deadline_s=default_deadline_s)
         self._preview_every = preview_every
 
     async def accept(self, wanted: Mapping[str, Any]) -> PaintingOrder:
-        """Check a request whose pictures are file ids, and fill in its defaults.
-
-        Raises:
-            InvalidRequestError: a picture or a prompt is missing, or does not go with the task.
-            UnsupportedValueError: a size that the model does not paint, an adapter it has not.
-            ModelUnavailableError: the task's model is not there.
-            NotFoundError: a file is unknown.
-        """
-        task = wanted["task"]
-        model = TASK_MODELS[task]
-        defaults = self._catalog.defaults(model)
-        if defaults is None:
-            raise ModelUnavailableError(f"Model {model} is not ready yet; see /health/ready.")
-        _require_parts(task, wanted)
-        adapters = wanted.get("adapters") or {}
-        _require_adapters(model, adapters, self._catalog.adapters(model))
-        width, height = await self._size(task, wanted, defaults.size_wh)
-        if wanted.get("mask"):
-            await self._check_mask(wanted["mask"], wanted["image"])
-        return PaintingOrder(
-            task=task,
-            model=model,
-            prompt=wanted["prompt"],
-            negative_prompt=wanted.get("negative_prompt") or "",
-            image=wanted.get("image"),
-            references=tuple(wanted.get("reference") or ()),
-            mask=wanted.get("mask"),
-            width=width,
-            height=height,
-            num_inference_steps=wanted.get("num_inference_steps") or defaults.num_inference_steps,
-            true_cfg_scale=_first(wanted.get("true_cfg_scale"), defaults.true_cfg_scale),
-            strength=_first(wanted.get("strength"), 0.9 if task == "inpaint" else 1.0),
-            seed=_first(wanted.get("seed"), secrets.randbelow(2**31)),
-            n=wanted.get("n") or 1,
-            preserve=wanted.get("preserve") or "exact",
-            feather=_first(wanted.get("feather"), 8),
-            adapters=adapters,
-        )
+        """Check a request whose pictures are file ids; raises what `OrderDesk.accept` raises."""
+        return await self._desk.accept(wanted)
 
     async def run(self, job: Job, report: JobReporter) -> JobResult:
         """Paint the job's pictures; those of one job share batches like those of several."""
         order = PaintingOrder(**job.request)
         original = (await self._pictures.decoded(order.image)) if order.image else None
         mask = await self._pictures.mask(order.mask) if order.mask else None
-        requests = await self._requests(order, original, mask)
+        requests = await self._requests(order, original, mask, deadline_s=_left(job))
         progress = _SharedProgress(report, len(requests))
         try:
             async with asyncio.TaskGroup() as group:
@@ -139,29 +74,13 @@ class Painter:
         done = [task.result() for task in tasks]
         return await self._deliver(order, requests, done, original, mask)
 
-    async def _size(
-        self, task: str, wanted: Mapping[str, Any], default_wh: tuple[int, int]
-    ) -> tuple[int, int]:
-        size = wanted.get("size") or "auto"
-        if size != "auto":
-            width, height = (int(side) for side in size.split("x"))
-            with rejections("/size"):
-                check_size((width, height))
-            return width, height
-        if task == "generate":
-            return default_wh
-        image = await self._pictures.store.info(wanted["image"])
-        return fit_area((image.width, image.height), default_wh[0] * default_wh[1])
-
-    async def _check_mask(self, mask_id: str, image_id: str) -> None:
-        image = await self._pictures.store.info(image_id)
-        mask = await self._pictures.mask(mask_id)
-        with rejections("/mask"):
-            masks.require_size(mask, (image.width, image.height))
-            masks.require_usable(mask)
-
     async def _requests(
-        self, order: PaintingOrder, original: codec.DecodedImage | None, mask: Mask | None
+        self,
+        order: PaintingOrder,
+        original: codec.DecodedImage | None,
+        mask: Mask | None,
+        *,
+        deadline_s: float | None,
     ) -> list[PictureRequest]:
         size_wh = order.width, order.height
         images: tuple[Image, ...] = ()
@@ -187,6 +106,9 @@ class Painter:
                 preview_every=self._preview_every,
                 images=images,
                 mask=painted_mask,
+                is_batch=order.priority == "batch",
+                exact=order.determinism == "exact",
+                deadline_s=deadline_s,
             )
             for index in range(order.n)
         ]
@@ -232,7 +154,10 @@ class Painter:
             output=tuple(output),
             preservation=preservation,
             warnings=original.warnings if original else (),
-            timings={"inference_s": max(picture.total_s for picture in done)},
+            timings={
+                "inference_s": max(picture.total_s for picture in done),
+                "stages": _sum_stages(picture.stages for picture in done),
+            },
         )
 
 
@@ -267,29 +192,19 @@ def _finish(
     return compose.paste(original.pixels, painted, mask, feather_px=order.feather)
 
 
-def _require_parts(task: str, wanted: Mapping[str, Any]) -> None:
-    """Each task has pictures it cannot do without and pictures it has no use for."""
-    needs = {"generate": (), "edit": ("image",), "inpaint": ("image", "mask")}[task]
-    for part in needs:
-        if not wanted.get(part):
-            raise InvalidRequestError(f"Task {task} needs {part}.", pointer=f"/{part}")
-    useless = {"generate": ("image", "mask", "reference"), "inpaint": ("reference",), "edit": ()}
-    for part in useless[task]:
-        if wanted.get(part):
-            raise UnsupportedValueError(f"Task {task} takes no {part}.", pointer=f"/{part}")
-    if task != "inpaint" and wanted.get("strength") is not None:
-        raise UnsupportedValueError(f"Task {task} takes no strength.", pointer="/strength")
-    if not str(wanted.get("prompt") or "").strip():
-        raise InvalidRequestError(f"Task {task} needs a prompt; it is empty.", pointer="/prompt")
+def _left(job: Job) -> float | None:
+    """Seconds until the job's deadline."""
+    if job.deadline_s is None:
+        return None
+    return max(0.001, job.created_at + job.deadline_s - time.time())
 
 
-def _require_adapters(model: str, wanted: Iterable[str], known: Sequence[str]) -> None:
-    for name in wanted:
-        if name not in known:
-            there_are = ", ".join(known) or "none"
-            message = f"Model {model} has no adapter {name!r}; it has: {there_are}."
-            raise UnsupportedValueError(message, pointer=f"/adapters/{name}")
-
-
-def _first(value: Any, default: Any) -> Any:
-    return default if value is None else value
+def _sum_stages(pictures: Iterable[Mapping[str, Mapping[str, float]]]) -> dict[str, Any]:
+    """Timings by stage over all pictures of a job."""
+    sums: dict[str, dict[str, float]] = {}
+    for stages in pictures:
+        for stage, figures in stages.items():
+            entry = sums.setdefault(stage, dict.fromkeys(figures, 0))
+            for name, value in figures.items():
+                entry[name] += value
+    return sums

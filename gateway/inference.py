@@ -49,6 +49,12 @@ class PictureRequest:
     """Condition images, RGB (H, W, 3), in the order the checkpoint expects."""
     mask: npt.NDArray[np.uint8] | None = None
     """(height, width), 255 = repaint; for inpainting, with `images[0]` of the same size."""
+    is_batch: bool = False
+    """Whether those who wait for their picture go first."""
+    exact: bool = False
+    """Whether the picture must not depend on what the model server does besides."""
+    deadline_s: float | None = None
+    """Seconds after which nobody wants the picture any more."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ class PictureDone:
 
     image: npt.NDArray[np.uint8]
     total_s: float
+    stages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By part (transformer, ...): `seconds`, `calls`, and `cached`, the answers known already."""
 
 
 PaintEvent = StepDone | PictureDone

@@ -76,9 +76,19 @@ class FakeBackend:
                 preview = np.zeros((8, 8, 3), np.uint8) if due else None
                 yield StepDone(step, request.num_inference_steps, preview)
             colour = request.seed % 256
-            yield PictureDone(np.full((request.height, request.width, 3), colour, np.uint8), 0.0)
+            image = np.full((request.height, request.width, 3), colour, np.uint8)
+            yield PictureDone(image, 0.0, self._stages(request))
         finally:
             self.painting -= 1
+
+    def _stages(self, request: PictureRequest) -> dict[str, dict[str, float]]:
+        """A prompt that was painted before is known."""
+        known = [earlier.prompt for earlier in self.painted].count(request.prompt) > 1
+        steps = request.num_inference_steps
+        return {
+            "text_encoder": {"seconds": 0.0, "calls": 1, "cached": int(known)},
+            "transformer": {"seconds": steps * self.step_s, "calls": steps, "cached": 0},
+        }
 
     async def check(self, model: str, *, timeout_s: float) -> ModelHealth:  # noqa: ARG002
         """Ready when loaded."""

@@ -31,12 +31,28 @@ class JobStatus(StrEnum):
         return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
+class JobPriority(StrEnum):
+    """Whose turn is first."""
+
+    INTERACTIVE = "interactive"
+    """Someone waits for it."""
+    BATCH = "batch"
+    """Runs when nobody waits."""
+
+    @property
+    def rank(self) -> int:
+        """Lower goes first."""
+        return list(JobPriority).index(self)
+
+
 @dataclass(frozen=True)
 class JobFailure:
     """Why a job failed, in words for its owner."""
 
     code: str
     message: str
+    status: int = 502
+    """HTTP status of the answer to those who ask for the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +73,11 @@ class Job:
     output: tuple[Mapping[str, Any], ...] = ()
     preservation: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
-    timings: Mapping[str, float] = field(default_factory=dict)
+    timings: Mapping[str, Any] = field(default_factory=dict)
     error: JobFailure | None = None
+    priority: JobPriority = JobPriority.INTERACTIVE
+    deadline_s: float | None = None
+    """Seconds from `created_at`; a job not finished by then fails."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The owner's own words; not looked at."""
 
@@ -93,4 +112,4 @@ class JobResult:
     output: tuple[Mapping[str, Any], ...]
     preservation: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
-    timings: Mapping[str, float] = field(default_factory=dict)
+    timings: Mapping[str, Any] = field(default_factory=dict)

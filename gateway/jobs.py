@@ -17,8 +17,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gateway.errors import NotFoundError, RetouchError, TooManyJobsError
-from gateway.job import Job, JobEvent, JobFailure, JobResult, JobStatus
+from gateway.errors import (
+    InferenceTimeoutError,
+    NotFoundError,
+    RetouchError,
+    TooManyJobsError,
+)
+from gateway.job import Job, JobEvent, JobFailure, JobPriority, JobResult, JobStatus
+from gateway.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +62,7 @@ class JobQueue:
         self._events: dict[str, list[JobEvent]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._turns: dict[str, Turns] = {}
 
     def submit(
         self,
@@ -65,6 +71,8 @@ class JobQueue:
         model: str,
         request: Mapping[str, Any],
         metadata: Mapping[str, str] | None = None,
+        priority: JobPriority = JobPriority.INTERACTIVE,
+        deadline_s: float | None = None,
     ) -> Job:
         """Accept a job.
 
@@ -80,6 +88,8 @@ class JobQueue:
             model=model,
             request=request,
             metadata=metadata or {},
+            priority=priority,
+            deadline_s=deadline_s,
         )
         self._jobs[job.id] = job
         self._events[job.id] = []
@@ -116,12 +126,13 @@ class JobQueue:
         """How many jobs of its model wait before this one; None when it does not wait."""
         if job.status is not JobStatus.QUEUED:
             return None
-        ahead = 0
-        for other in self._jobs.values():
-            if other.id == job.id:
-                break
-            ahead += other.model == job.model and other.status is JobStatus.QUEUED
-        return ahead
+        waiting = [
+            other
+            for other in self._jobs.values()
+            if other.model == job.model and other.status is JobStatus.QUEUED
+        ]
+        waiting.sort(key=lambda other: other.priority.rank)  # stable: of a rank, the oldest first
+        return [other.id for other in waiting].index(job.id)
 
     def cancel(self, job_id: str) -> Job:
         """Cancel; an ended job is left as it is."""
@@ -161,13 +172,7 @@ class JobQueue:
 
     async def _run(self, job_id: str) -> None:
         try:
-            slots = self._slots.setdefault(
-                self._jobs[job_id].model, asyncio.Semaphore(self._jobs_per_model)
-            )
-            async with slots:
-                self._change(job_id, status=JobStatus.RUNNING, started_at=time.time())
-                self._record(job_id, "started", {})
-                result = await self._runner(self._jobs[job_id], JobReporter(self, job_id))
+            result = await self._run_in_time(self._jobs[job_id])
             self._end(
                 job_id,
                 JobStatus.SUCCEEDED,
@@ -177,11 +182,35 @@ class JobQueue:
                 timings=result.timings,
             )
         except RetouchError as error:
-            self._end(job_id, JobStatus.FAILED, error=JobFailure(error.code, error.message))
+            failure = JobFailure(error.code, error.message, error.status)
+            self._end(job_id, JobStatus.FAILED, error=failure)
         except Exception:
             logger.exception("job failed", extra={"event": "job_failed", "job_id": job_id})
             failure = JobFailure("internal_error", "The gateway failed; its log says why.")
             self._end(job_id, JobStatus.FAILED, error=failure)
+
+    async def _run_in_time(self, job: Job) -> JobResult:
+        """Wait for the job's turn and run it.
+
+        Raises:
+            InferenceTimeoutError: its deadline passed first; the work was canceled.
+        """
+        deadline = asyncio.timeout(job.deadline_s)
+        try:
+            async with deadline:
+                return await self._run_in_turn(job)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            message = f"The job was not finished within its deadline of {job.deadline_s:g} s."
+            raise InferenceTimeoutError(message) from None
+
+    async def _run_in_turn(self, job: Job) -> JobResult:
+        turns = self._turns.setdefault(job.model, Turns(self._jobs_per_model))
+        async with turns.turn(job.priority.rank):
+            self._change(job.id, status=JobStatus.RUNNING, started_at=time.time())
+            self._record(job.id, "started", {})
+            return await self._runner(self._jobs[job.id], JobReporter(self, job.id))
 
     def _advance(self, job_id: str, step: int, total_steps: int) -> None:
         self._change(job_id, step=step, total_steps=total_steps)

@@ -139,6 +139,19 @@ class JobRequest(_Request):
         "exact", description="exact: outside the mask the result equals the input bit for bit."
     )
     feather: int = Field(8, ge=0, le=256, description="Pixels of blending inside the mask's edge.")
+    priority: Literal["interactive", "batch"] = Field(
+        "interactive", description="interactive jobs start before waiting batch jobs."
+    )
+    determinism: Literal["batched", "exact"] = Field(
+        "batched",
+        description="exact: the bytes do not depend on other jobs at all; steps share no batch.",
+    )
+    deadline_s: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="Seconds from now; a job not finished by then ends failed, deadline_exceeded.",
+    )
     metadata: dict[str, str] = Field(default_factory=dict, max_length=16)
 
 
@@ -152,6 +165,24 @@ class JobOutput(BaseModel):
     format: str
     sha256: str
     seed: int
+
+
+class StageTiming(BaseModel):
+    """What a job waited for one stage of the model."""
+
+    seconds: float = Field(description="Sum over its calls, waits for batches included.")
+    calls: int
+    cached: int = Field(description="Calls that the stage answered without its network.")
+
+
+class JobTimings(BaseModel):
+    """Where the time of a job went; filled in when it has succeeded."""
+
+    inference_s: float | None = Field(None, description="In the model server.")
+    stages: dict[str, StageTiming] = Field(
+        default_factory=dict,
+        description="By stage: text_encoder, vae_encoder, transformer, vae_decoder.",
+    )
 
 
 class JobView(BaseModel):
@@ -173,7 +204,7 @@ class JobView(BaseModel):
     output: list[JobOutput]
     preservation: dict[str, Any] | None
     mask: dict[str, Any] | None
-    timings: dict[str, float]
+    timings: JobTimings
     warnings: list[str]
     error: dict[str, str] | None
     metadata: dict[str, str]

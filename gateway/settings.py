@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     jobs_per_model: int = Field(8, ge=1, description="Jobs at work at once per pipeline model.")
     max_queued_jobs: int = Field(1000, ge=1, description="Jobs waiting before 429 queue_full.")
     max_kept_jobs: int = Field(10_000, ge=1, description="Ended jobs remembered, newest first.")
+    job_deadline_s: float | None = Field(
+        None, gt=0, description="Deadline of jobs that name none, seconds from their submission."
+    )
     preview_every: int = Field(2, ge=0, description="Steps between two previews; 0 for none.")
     stall_timeout_s: float = Field(
         120.0, gt=0, description="A job without any event for so long ends with an error."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,21 @@ def pipeline_canary() -> Inputs:
     return {
         "PROMPT": np.array([b""], object),
         "NUM_INFERENCE_STEPS": np.array([0], np.int32),
+    }
+
+
+def stage_canaries(model: str, manifests: Iterable[Mapping[str, Any]]) -> dict[str, Inputs]:
+    """One canary for each version of a stage model that a pipeline calls, by version.
+
+    Args:
+        model: one of `STAGE_MODELS`.
+        manifests: what the pipeline models that are served say of themselves.
+    """
+    return {
+        str(entry["version"]): stage_canary(model, manifest["dimensions"])
+        for manifest in manifests
+        for entry in manifest["stages"].values()
+        if entry["model"] == model
     }
 
 

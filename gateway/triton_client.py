@@ -8,20 +8,21 @@ asynchronous client, because a job spends its time waiting.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import grpc
 import numpy as np
 import numpy.typing as npt
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
-from tritonclient.utils import np_to_triton_dtype
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from gateway import triton_canaries
 from gateway.errors import InferenceTimeoutError, ModelUnavailableError, RetouchError
 from gateway.inference import (
-    GENERATION_MODEL,
     PIPELINE_MODELS,
     SEGMENTATION_MODEL,
     ModelHealth,
@@ -33,6 +34,7 @@ from gateway.inference import (
 )
 from gateway.triton_errors import BACKEND_DIED, translate, translated
 
+_END_TIMEOUT_S = 1.0
 _KEEPALIVE = triton.KeepAliveOptions(keepalive_time_ms=20_000, keepalive_timeout_ms=10_000)
 
 
@@ -85,14 +87,23 @@ class TritonBackend:
     async def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
         """Stream one job of a pipeline model."""
         call = _paint_inputs(request)
-        async for event, result in self._stream(request.model, call, self._stall_timeout_s):
+        stream = self._stream(
+            request.model, call, self._stall_timeout_s, deadline_s=request.deadline_s
+        )
+        async for event, result in stream:
             if event["event"] == "step":
                 yield StepDone(event["step"], event["total_steps"], result.as_numpy("PREVIEW"))
             elif event["event"] == "image":
-                yield PictureDone(result.as_numpy("IMAGE"), event["total_s"])
+                image = result.as_numpy("IMAGE")
+                yield PictureDone(image, event["total_s"], event.get("timings") or {})
 
     async def _stream(
-        self, model: str, inputs: triton_canaries.Inputs, stall_timeout_s: float
+        self,
+        model: str,
+        inputs: triton_canaries.Inputs,
+        stall_timeout_s: float,
+        *,
+        deadline_s: float | None = None,
     ) -> AsyncIterator[tuple[dict[str, Any], Any]]:
         """Events of one decoupled request; leaving the loop cancels it in the server."""
 
@@ -101,20 +112,17 @@ class TritonBackend:
                 "model_name": model,
                 "inputs": _tensors(inputs),
                 "enable_empty_final_response": True,
+                "timeout": None if deadline_s is None else round(deadline_s * 1e6),
             }
 
         stream = self._async.stream_infer(requests())
+        final = False
         try:
-            while True:
-                with translated(model):
-                    result, error = await self._next(model, stream, stall_timeout_s)
-                if error is not None:
-                    raise translate(error, model) from error
+            while not final:
+                result, final = await self._next_result(model, stream, stall_timeout_s)
                 event = result.as_numpy("EVENT")
                 if event is not None:
                     yield json.loads(event[0]), result
-                if result.get_response().parameters["triton_final_response"].bool_param:
-                    return
         except StopAsyncIteration:
             raise ModelUnavailableError(f"Model {model} ended the stream too early.") from None
         except TimeoutError:
@@ -122,6 +130,20 @@ class TritonBackend:
             raise InferenceTimeoutError(message) from None
         finally:
             stream.cancel()
+
+    async def _next_result(self, model: str, stream: Any, timeout_s: float) -> tuple[Any, bool]:
+        """The stream's next result, and whether it is the last; then the stream has ended.
+
+        It ends before its last event goes out, because a reader may leave with the picture.
+        """
+        with translated(model):
+            result, error = await self._next(model, stream, timeout_s)
+        if error is not None:
+            raise translate(error, model) from error
+        final = bool(result.get_response().parameters["triton_final_response"].bool_param)
+        if final:
+            await _read_to_the_end(stream)
+        return result, final
 
     async def _next(self, model: str, stream: Any, timeout_s: float) -> Any:
         """The stream's next answer; Triton ends no stream whose model's process was killed."""
@@ -165,17 +187,16 @@ class TritonBackend:
 
     async def _check_stage(self, model: str, timeout_s: float) -> ModelHealth:
         if model == SEGMENTATION_MODEL:
-            canary = triton_canaries.segmentation_canary()
+            canaries = {"": triton_canaries.segmentation_canary()}
         else:
-            owner = next(
-                (m for m in self._manifests.values() if m["stages"]["transformer"] == model),
-                self._manifests.get(GENERATION_MODEL),
-            )
-            if owner is None:
-                return ModelHealth(model, ready=False, detail="no pipeline describes it yet")
-            canary = triton_canaries.stage_canary(model, owner["dimensions"])
+            canaries = triton_canaries.stage_canaries(model, self._manifests.values())
+        if not canaries:
+            return ModelHealth(model, ready=False, detail="no pipeline describes it yet")
         with translated(model):
-            await self._async.infer(model, _tensors(canary), client_timeout=timeout_s)
+            for version, canary in canaries.items():
+                await self._async.infer(
+                    model, _tensors(canary), model_version=version, client_timeout=timeout_s
+                )
         return ModelHealth(model, ready=True)
 
     async def model_names(self) -> list[str]:
@@ -199,6 +220,18 @@ class TritonBackend:
             await self._async_client.close()
 
 
+async def _read_to_the_end(stream: Any) -> None:
+    """Let a stream end by itself after its final answer.
+
+    Where it is canceled while Triton still writes that answer, Triton counts the request as
+    running for good, and the model's version never unloads.
+    """
+    with contextlib.suppress(TimeoutError, grpc.RpcError, InferenceServerException):
+        async with asyncio.timeout(_END_TIMEOUT_S):
+            async for _ in stream:
+                pass
+
+
 def _tensors(inputs: triton_canaries.Inputs) -> list[Any]:
     tensors = []
     for name, value in inputs.items():
@@ -220,6 +253,10 @@ def _paint_inputs(request: PictureRequest) -> triton_canaries.Inputs:
         "STRENGTH": np.array([request.strength], np.float32),
         "PREVIEW_EVERY": np.array([request.preview_every], np.int32),
     }
+    if request.is_batch:
+        inputs["PRIORITY"] = np.array([1], np.int32)
+    if request.exact:
+        inputs["EXACT"] = np.array([True])
     if request.adapters:
         wanted = json.dumps(dict(request.adapters))
         inputs["ADAPTERS"] = np.array([wanted.encode()], object)

@@ -15,6 +15,7 @@ import grpc
 from tritonclient.utils import InferenceServerException
 
 from gateway.errors import (
+    DoesNotFitError,
     InferenceCanceledError,
     InferenceError,
     InferenceTimeoutError,
@@ -59,6 +60,10 @@ def translate(error: Exception, model: str) -> RetouchError:
 
 
 def _by_status(status: str, text: str, model: str) -> RetouchError:
+    if status == "DOES_NOT_FIT":
+        return DoesNotFitError(_presentable(text))
+    if status == "OVERLOADED":
+        return OverloadedError(f"Model {model} is busy: {_presentable(text)}.")
     if status == "UNAVAILABLE":
         return _unavailable(text, model)
     if "unknown model" in text or status == "NOT_FOUND":

@@ -13,15 +13,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from gateway.dependencies import JobDep, JobsDep, PainterDep, PicturesDep, SegmenterDep
-from gateway.errors import ConflictError, InvalidRequestError, NotFoundError, RetouchError
-from gateway.job import Job, JobEvent, JobStatus
-from gateway.jobs import JobQueue
+from gateway.errors import ConflictError, InvalidRequestError, RetouchError
+from gateway.job import Job, JobEvent, JobFailure, JobPriority, JobStatus
+from gateway.job_view import view_of
 from gateway.multipart import read_body
 from gateway.pictures import Pictures
 from gateway.routes.masks import as_prompt
-from gateway.schemas import JobList, JobOutput, JobRequest, JobView, MaskPrompt
+from gateway.schemas import JobList, JobRequest, JobView, MaskPrompt
 from gateway.segmentation import Segmenter
-from preprocessing import masks
+from gateway.server_timing import timing_headers
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 HEARTBEAT_S = 10.0
@@ -72,7 +72,12 @@ async def submit(  # noqa: PLR0913
     fields = await _resolve_pictures(wanted, pictures, segmenter)
     order = await painter.accept(fields)
     job = jobs.submit(
-        task=order.task, model=order.model, request={**asdict(order)}, metadata=wanted.metadata
+        task=order.task,
+        model=order.model,
+        request={**asdict(order)},
+        metadata=wanted.metadata,
+        priority=JobPriority(order.priority),
+        deadline_s=order.deadline_s,
     )
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     wants_picture = accept.startswith("image/")
@@ -81,9 +86,10 @@ async def submit(  # noqa: PLR0913
         job = await jobs.wait(job.id, timeout_s=seconds)
         response.headers["Preference-Applied"] = f"wait={seconds:g}"
         response.status_code = 200 if job.status.is_terminal else 202
+    response.headers.update(timing_headers(job))
     if wants_picture:
         return await _picture(job, pictures, {"Location": f"/v1/jobs/{job.id}"})
-    return await _view(job, jobs, pictures)
+    return await view_of(job, jobs, pictures)
 
 
 @router.get("")
@@ -96,20 +102,25 @@ async def list_jobs(
 ) -> JobList:
     """Jobs, newest first."""
     found = jobs.latest(status=status, limit=limit + 1, after=after)
-    shown = [await _view(job, jobs, pictures) for job in found[:limit]]
+    shown = [await view_of(job, jobs, pictures) for job in found[:limit]]
     return JobList(data=shown, has_more=len(found) > limit)
 
 
 @router.get("/{job_id}")
-async def get_job(job: JobDep, jobs: JobsDep, pictures: PicturesDep, wait: Wait = 0) -> JobView:
+async def get_job(
+    job: JobDep, jobs: JobsDep, pictures: PicturesDep, response: Response, wait: Wait = 0
+) -> JobView:
     """The job as it is now, or when it ends."""
-    return await _view(await jobs.wait(job.id, timeout_s=wait) if wait else job, jobs, pictures)
+    if wait:
+        job = await jobs.wait(job.id, timeout_s=wait)
+    response.headers.update(timing_headers(job))
+    return await view_of(job, jobs, pictures)
 
 
 @router.post("/{job_id}/cancel")
 async def cancel(job: JobDep, jobs: JobsDep, pictures: PicturesDep) -> JobView:
     """Cancel; a job that has ended is left as it is."""
-    return await _view(jobs.cancel(job.id), jobs, pictures)
+    return await view_of(jobs.cancel(job.id), jobs, pictures)
 
 
 @router.get("/{job_id}/result", response_class=Response)
@@ -123,12 +134,12 @@ async def result(job: JobDep, jobs: JobsDep, pictures: PicturesDep, wait: Wait =
 async def _picture(job: Job, pictures: Pictures, headers: dict[str, str]) -> Response:
     """The first picture of a job that succeeded; otherwise the job's error, or 409."""
     if job.status is JobStatus.FAILED and job.error is not None:
-        raise _JobFailedError(job.error.message, code=job.error.code)
+        raise _JobFailedError(job.error)
     if job.status is not JobStatus.SUCCEEDED:
         raise ConflictError(f"The job is {job.status}; it has no result.", code=f"job_{job.status}")
     first = job.output[0]
     data = await pictures.store.content(first["file_id"])
-    headers["ETag"] = f'"{first["sha256"]}"'
+    headers |= {"ETag": f'"{first["sha256"]}"', **timing_headers(job)}
     return Response(data, headers=headers, media_type=f"image/{first['format']}")
 
 
@@ -148,7 +159,11 @@ async def events(
 class _JobFailedError(RetouchError):
     """The job whose result is asked for failed; the sentence is the job's."""
 
-    status, title = 502, "Job failed"
+    title = "Job failed"
+
+    def __init__(self, failure: JobFailure) -> None:
+        super().__init__(failure.message, code=failure.code)
+        self.status = failure.status
 
 
 async def _frames(watch: AsyncIterator[JobEvent]) -> AsyncIterator[str]:
@@ -188,53 +203,6 @@ async def _resolve_pictures(
     elif wanted.mask:
         fields["mask"] = (await pictures.resolve(wanted.mask, pointer="/mask")).id
     return fields
-
-
-async def _view(job: Job, jobs: JobQueue, pictures: Pictures) -> JobView:
-    base = f"/v1/jobs/{job.id}"
-    return JobView(
-        id=job.id,
-        task=job.task,
-        model=job.model,
-        status=job.status.value,
-        progress=job.progress,
-        step=job.step,
-        total_steps=job.total_steps,
-        queue_position=jobs.queue_position(job),
-        created_at=job.created_at,
-        started_at=job.started_at,
-        completed_at=job.completed_at,
-        parameters=dict(job.request),
-        output=[JobOutput(**entry) for entry in job.output],
-        preservation=dict(job.preservation) if job.preservation else None,
-        mask=await _mask_view(job, pictures),
-        timings=dict(job.timings),
-        warnings=list(job.warnings),
-        error={"code": job.error.code, "message": job.error.message} if job.error else None,
-        metadata=dict(job.metadata),
-        urls={
-            "self": base,
-            "events": f"{base}/events",
-            "result": f"{base}/result",
-            "cancel": f"{base}/cancel",
-        },
-    )
-
-
-async def _mask_view(job: Job, pictures: Pictures) -> dict[str, Any] | None:
-    """How the mask was understood: coverage, box and polarity."""
-    mask_id = job.request.get("mask")
-    if not mask_id:
-        return None
-    view = {"file_id": mask_id, "polarity": "white", "coverage": None, "bbox": None}
-    try:
-        mask = await pictures.mask(mask_id)
-    except NotFoundError:  # its owner deleted it since
-        return view
-    return view | {
-        "coverage": round(masks.coverage(mask), 6),
-        "bbox": masks.bounding_box(mask),
-    }
 
 
 def _wait_preference(prefer: str | None) -> float:

@@ -2,7 +2,8 @@
 
 Triton hands `execute` whatever its queue held. Requests whose answer is known get it at once,
 equal ones are computed once, the others are grouped by what the network can run together, and
-failures are kept to the request at fault.
+failures are kept to the request at fault. A request with EXACT runs alone, so that its answer
+does not depend on what else is in the queue.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
@@ -33,6 +35,7 @@ class _Task(Generic[Array]):
     requests: list[int]
     inputs: dict[str, Array]
     group: Hashable
+    exact: bool = False
     digest: bytes | None = None
     """None for what is not cached."""
 
@@ -52,10 +55,12 @@ class BatchedModel(ABC, Generic[Array]):
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Read the config; subclasses load their network besides."""
-        parameters = json.loads(args["model_config"]).get("parameters", {})
+        config = json.loads(args["model_config"])
+        parameters = config.get("parameters", {})
         self.parameters = {name: value["string_value"] for name, value in parameters.items()}
         self.cache: BoundedCache[dict[str, Array]] = BoundedCache(self.parameter("cache_bytes", 0))
         self.metrics = StageMetrics(args["model_name"])
+        self._tells_cached = any(item["name"] == "CACHED" for item in config.get("output", []))
 
     def parameter(self, name: str, default: int) -> int:
         """A whole number from the config."""
@@ -114,10 +119,21 @@ class BatchedModel(ABC, Generic[Array]):
                 continue
             try:
                 inputs = self.read(request)
-                tasks.append(_Task([index], inputs, self.group_key(inputs)))
+                exact = self._take_exact(request, inputs)
+                group = self.group_key(inputs)
+                alone = ("exact", index) if exact else group
+                tasks.append(_Task([index], inputs, alone, exact))
             except Exception as error:
                 responses[index] = _error(str(error), pb_utils.TritonError.INVALID_ARG)
         return tasks
+
+    def _take_exact(self, request: Any, inputs: dict[str, Array]) -> bool:
+        """Whether the answer must not depend on other requests; no input of the network's."""
+        held = inputs.pop("EXACT", None)
+        if held is not None:
+            return bool(self.to_numpy(held).any())
+        tensor = pb_utils.get_input_tensor_by_name(request, "EXACT")
+        return tensor is not None and bool(tensor.as_numpy().any())
 
     def _without_known(self, tasks: list[_Task[Array]], responses: list[Any]) -> list[_Task[Array]]:
         """Answer what the cache knows; equal requests of the batch become one task."""
@@ -131,11 +147,13 @@ class BatchedModel(ABC, Generic[Array]):
             if _size_bytes(arrays) < self.parameter("cache_min_input_bytes", 0):
                 left.append(task)
                 continue
-            task.digest = digest(arrays)
+            # What a batch computed must not answer an exact request, nor the other way round.
+            mode = {"EXACT": np.array([True])} if task.exact else {}
+            task.digest = digest({**arrays, **mode})
             known, twin = self.cache.get(task.digest), by_digest.get(task.digest)
             hits += known is not None or twin is not None
             if known is not None:
-                self._answer(task, known, responses)
+                self._answer(task, known, responses, cached=True)
             elif twin is not None:
                 twin.requests += task.requests
             else:
@@ -178,9 +196,21 @@ class BatchedModel(ABC, Generic[Array]):
         self.metrics.ran(rows=rows, seconds=time.perf_counter() - started)
         return results
 
-    def _answer(self, task: _Task[Array], outputs: dict[str, Array], responses: list[Any]) -> None:
+    def _answer(
+        self,
+        task: _Task[Array],
+        outputs: dict[str, Array],
+        responses: list[Any],
+        *,
+        cached: bool = False,
+    ) -> None:
+        """Answer all requests of a task; those behind the first were spared their own pass."""
         for index in task.requests:
             tensors = [self.to_triton(name, array) for name, array in outputs.items()]
+            if self._tells_cached:
+                spared = cached or index != task.requests[0]
+                flags = np.full((len(next(iter(outputs.values()))), 1), spared, np.uint8)
+                tensors.append(pb_utils.Tensor("CACHED", flags))
             responses[index] = pb_utils.InferenceResponse(tensors)
 
     def _remember(self, task: _Task[Array], outputs: dict[str, Array]) -> None:

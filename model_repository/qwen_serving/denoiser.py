@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
@@ -11,11 +12,15 @@ import torch
 from qwen_serving import torchvision_ops
 from qwen_serving.adapters import Adapters, AdapterSet, read_adapters
 from qwen_serving.stage import Stage, Tensors
+from qwen_serving.stage_settings import Bucket
 from qwen_serving.tensors import text_of
+from qwen_serving.warm_up import TEXT_TOKENS, Example, step_example
 
 torchvision_ops.declare()
 
 import diffusers  # noqa: E402
+
+_COMPILED_AT = Bucket(256, 256)
 
 
 class TritonPythonModel(Stage):
@@ -28,12 +33,32 @@ class TritonPythonModel(Stage):
     the base model runs. Output: NOISE_PRED [S, C].
     """
 
+    quantised_layers = r"transformer_blocks\.\d+\.(attn|img_mlp|txt_mlp)\."
+    compiles = True
+
     def load(self, folder: Path) -> None:
         """Load the class that the checkpoint's own config names, with its adapters."""
         name = json.loads((folder / "config.json").read_text())["_class_name"]
         network = getattr(diffusers, name).from_pretrained(folder, dtype=self.dtype)
-        self.network = network.eval().to(self.device)
-        self.adapters = Adapters(self.network, folder / "adapters")
+        self.adapters = Adapters(network, folder / "adapters")
+        self.network = self.place(network)
+        if self.settings.compile:
+            _set_up_compiler()
+            self.network.compile_repeated_blocks(dynamic=True)
+
+    def buckets(self) -> tuple[Bucket, ...]:
+        """At least one where there is something to compile, so that a failure stops the load."""
+        known = self.settings.warm_up
+        return known or ((_COMPILED_AT,) if self.settings.compile else ())
+
+    def batches(self, bucket: Bucket) -> list[list[Example]]:
+        """A step on noise; also two with a mask between them, where that is other code."""
+        config = self.network.config
+        widths = {"channels": config.in_channels, "text_width": config.joint_attention_dim}
+        one = step_example(bucket, **widths)
+        if not self.settings.compile:
+            return [[one]]
+        return [[one], [one, step_example(bucket, **widths, tokens=TEXT_TOKENS // 2)]]
 
     def group_key(self, inputs: Tensors) -> Hashable:
         """Picture shapes and adapters must agree; text lengths need not.
@@ -82,3 +107,13 @@ def _pad(texts: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | No
         return stacked, None
     positions = torch.arange(max(lengths), device=stacked.device)
     return stacked, positions[None] < torch.tensor(lengths, device=stacked.device)[:, None]
+
+
+def _set_up_compiler() -> None:
+    """Let one code serve all sizes, and leave room for that of many sets of adapters."""
+    # Else a picture of as many tokens as the network is wide is taken to be always so large.
+    torch.fx.experimental._config.use_duck_shape = False
+    # A set of adapters is compiled when it is first asked for.
+    torch._dynamo.config.recompile_limit = 64
+    # The rotation's complex numbers are left to torch's own kernels.
+    warnings.filterwarnings("ignore", "Torchinductor does not support code generation for complex")

@@ -16,10 +16,12 @@ from diffusers import pipelines as diffusers_pipelines
 from PIL import Image
 
 from qwen_serving.exported import Exported
-from qwen_serving.job_errors import JobCanceledError
 from qwen_serving.job_request import JobRequest
 from qwen_serving.preview import LatentPreview
 from qwen_serving.remote_modules import RemoteTextEncoder, RemoteTransformer, RemoteVae
+from qwen_serving.stage_calls import StageCalls
+from qwen_serving.stage_name import stage_of
+from qwen_serving.stage_timings import StageTimings
 
 Emit = Callable[..., None]
 
@@ -34,16 +36,17 @@ class Job:
         *,
         device: torch.device,
         executor: Executor,
-        is_canceled: Callable[[], bool],
+        check: Callable[[], None],
         emit: Emit,
     ) -> None:
         self._exported = exported
         self._request = request
-        self._device = device
         self._executor = executor
-        self._is_canceled = is_canceled
+        self._check = check
         self._emit = emit
         self._started = time.monotonic()
+        self._timings = StageTimings()
+        self._calls = StageCalls(device, exact=request.exact, timings=self._timings)
         self._preview = LatentPreview(
             exported.manifest["latent_rgb"], (request.height // 8, request.width // 8)
         )
@@ -52,10 +55,11 @@ class Job:
         """Paint the picture.
 
         Raises:
-            JobCanceledError: canceled; noticed before the first and after each step.
+            JobCanceledError: canceled; noticed before the first and after each step, by `check`.
+            DeadlineExceededError: its time is over; noticed likewise.
             StageError: a stage model failed.
         """
-        self._check_canceled()
+        self._check()
         pipeline = self._build_pipeline()
         result = pipeline(**self._arguments())
         image = np.asarray(result.images[0])
@@ -63,26 +67,27 @@ class Job:
             "event": "image",
             "seed": self._request.seed,
             "total_s": time.monotonic() - self._started,
+            "timings": self._timings.report(),
         }
         self._emit(event, image=(image * 255).round().astype(np.uint8))
 
     def _build_pipeline(self) -> Any:
         """A pipeline of this job's own: schedulers and guidance state are not shared."""
         manifest, folder = self._exported.manifest, self._exported.folder
-        stages = manifest["stages"]
+        stages = {part: stage_of(entry) for part, entry in manifest["stages"].items()}
         modules = {
             "scheduler": copy.deepcopy(self._exported.scheduler),
             "vae": RemoteVae(
-                folder / "vae", stages["vae_encoder"], stages["vae_decoder"], self._device
+                folder / "vae", stages["vae_encoder"], stages["vae_decoder"], self._calls
             ),
             "text_encoder": RemoteTextEncoder(
-                folder / "text_encoder", stages["text_encoder"], self._device
+                folder / "text_encoder", stages["text_encoder"], self._calls
             ),
             "tokenizer": self._exported.tokenizer,
             "transformer": RemoteTransformer(
                 folder / "transformer",
                 stages["transformer"],
-                self._device,
+                self._calls,
                 self._executor,
                 adapters=self._adapters(),
             ),
@@ -102,8 +107,14 @@ class Job:
         Where it has some, jobs that want none say so too: Triton batches no request that has an
         optional input with one that has not.
         """
-        wanted = self._request.adapters
-        return json.dumps(wanted) if wanted or self._exported.manifest.get("adapters") else None
+        manifest = self._exported.manifest
+        wanted = {**manifest.get("default_adapters", {}), **self._request.adapters}
+        return json.dumps(wanted) if wanted or manifest.get("adapters") else None
+
+    def _sigmas(self) -> list[float] | None:
+        """The export's own for a job of as many steps; diffusers' for any other."""
+        sigmas = self._exported.manifest.get("sigmas") or []
+        return sigmas if len(sigmas) == self._request.num_inference_steps else None
 
     def _arguments(self) -> dict[str, Any]:
         request = self._request
@@ -116,6 +127,7 @@ class Job:
             "width": request.width,
             "height": request.height,
             "num_inference_steps": request.num_inference_steps,
+            "sigmas": self._sigmas(),
             # On the CPU whatever the device: the noise depends on the seed alone.
             "generator": torch.Generator("cpu").manual_seed(request.seed),
             "output_type": "np",
@@ -133,7 +145,7 @@ class Job:
     def _on_step_end(
         self, pipeline: Any, index: int, _timestep: Any, tensors: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        self._check_canceled()
+        self._check()
         step, total = index + 1, pipeline.num_timesteps
         event = {"event": "step", "step": step, "total_steps": total}
         self._emit(event, preview=self._paint_preview(pipeline, step, total, tensors["latents"]))
@@ -149,7 +161,3 @@ class Job:
         position = pipeline.scheduler.step_index
         clean = self._preview.observe(latents, float(sigmas[position - 1]), float(sigmas[position]))
         return self._preview.paint(clean) if step % every == 0 and step < total else None
-
-    def _check_canceled(self) -> None:
-        if self._is_canceled():
-            raise JobCanceledError

@@ -37,6 +37,10 @@ class JobRequest:
     """Condition images, RGB (H, W, 3), in the order the checkpoint expects."""
     mask: npt.NDArray[np.uint8] | None
     """Inpainting mask (height, width), 255 = repaint; with it `images[0]` is the picture."""
+    priority: int = 0
+    """0 = interactive, 1 = batch; lower goes first in the line."""
+    exact: bool = False
+    """Whether the picture must not depend on what else is in the stages' batches."""
 
 
 def read_request(request: Any) -> JobRequest:
@@ -59,6 +63,8 @@ def read_request(request: Any) -> JobRequest:
         adapters=read_adapters(text_of(request, "ADAPTERS")),
         images=tuple(image for image in images if image is not None),
         mask=array_of(request, "MASK"),
+        priority=int(number_of(request, "PRIORITY", 0)),
+        exact=bool(number_of(request, "EXACT", False)),
     )
     _check(job)
     return job
@@ -73,5 +79,7 @@ def _check(job: JobRequest) -> None:
         raise ValueError(f"num_inference_steps is 0 to {MAX_STEPS}, got {job.num_inference_steps}")
     if not 0 < job.strength <= 1:
         raise ValueError(f"strength is above 0 and at most 1, got {job.strength}")
+    if job.priority not in (0, 1):
+        raise ValueError(f"priority is 0 (interactive) or 1 (batch), got {job.priority}")
     if job.mask is not None and not job.images:
         raise ValueError("a mask needs the picture it belongs to in IMAGE_1")

@@ -10,7 +10,8 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,15 @@ import numpy as np
 import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
-from qwen_serving.job_errors import JobCanceledError, StageError
+from qwen_serving import memory_estimate
+from qwen_serving.admission import Admission, Memory, graphics_memory, main_memory
+from qwen_serving.job_errors import (
+    DeadlineExceededError,
+    JobCanceledError,
+    JobRefusedError,
+    StageError,
+)
+from qwen_serving.job_queue import JobQueue, QueuedJob
 from qwen_serving.job_request import JobRequest, read_request
 
 if TYPE_CHECKING:
@@ -42,17 +51,24 @@ class TritonPythonModel:
     def initialize(self, args: Mapping[str, str]) -> None:
         """Read the manifest; the rest is prepared in the background."""
         parameters = json.loads(args["model_config"])["parameters"]
-        max_jobs = int(parameters["max_jobs"]["string_value"])
+        self._parameters = {name: int(entry["string_value"]) for name, entry in parameters.items()}
+        max_jobs = self._parameters["max_jobs"]
         folder = Path(args["model_repository"]) / args["model_version"] / "pipeline"
-        self._manifest: dict[str, Any] = json.loads((folder / "retouch.json").read_text())
-        self._jobs = ThreadPoolExecutor(max_jobs, thread_name_prefix="job")
+        self._shape = memory_estimate.CheckpointShape.load(folder)
+        self._on_gpu = args["model_instance_kind"] == "GPU"
+        device_index = int(args["model_instance_device_id"])
+        self._jobs = JobQueue(
+            max_running=max_jobs,
+            max_waiting=self._parameters.get("max_waiting_jobs", 64),
+            admission=Admission(lambda: self._memory(device_index)),
+        )
         # One more request in flight per job: the unconditional half of a guided step.
         self._guidance = ThreadPoolExecutor(max_jobs, thread_name_prefix="guidance")
         self._workshop: Future[Workshop] = Future()
         threading.Thread(target=self._prepare, args=(folder, args), daemon=True).start()
 
     def execute(self, requests: Sequence[Any]) -> None:
-        """Hand each request to a thread and return at once."""
+        """Put each request in line and return at once."""
         for request in requests:
             sender = request.get_response_sender()
             try:
@@ -63,7 +79,42 @@ class TritonPythonModel:
             if job.num_inference_steps == 0:
                 self._answer_canary(sender)
                 continue
-            self._jobs.submit(self._run, job, sender)
+            self._put_in_line(job, sender, request.timeout())
+
+    def _put_in_line(self, job: JobRequest, sender: Any, timeout_us: int) -> None:
+        deadline = time.monotonic() + timeout_us / 1e6 if timeout_us else None
+
+        def check() -> None:
+            if sender.is_cancelled():
+                raise JobCanceledError
+            if deadline is not None and time.monotonic() >= deadline:
+                raise DeadlineExceededError(f"the job was not done within {timeout_us / 1e6:g} s")
+
+        queued = QueuedJob(
+            run=lambda: self._run(job, sender, check),
+            fail=lambda error: _end(sender, error),
+            is_canceled=sender.is_cancelled,
+            still_waits=lambda: _send(sender, {"event": "waiting"}),
+            what=memory_estimate.describe(job),
+            priority=job.priority,
+            need_bytes=memory_estimate.job_bytes(
+                self._shape,
+                job,
+                number_bytes=2 if self._on_gpu else 4,
+                tiling_min_side=self._parameters.get("tiling_min_side", 0),
+            ),
+            deadline=deadline,
+        )
+        try:
+            self._jobs.put(queued)
+        except JobRefusedError as error:
+            _end(sender, error)
+
+    def _memory(self, device_index: int) -> Memory:
+        limit = self._parameters.get("memory_limit_bytes", 0)
+        if limit:
+            return Memory(limit, limit)
+        return graphics_memory(device_index) if self._on_gpu else main_memory()
 
     def _prepare(self, folder: Path, args: Mapping[str, str]) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
@@ -80,9 +131,9 @@ class TritonPythonModel:
         if failure is not None:
             _fail(sender, "backend_error", str(failure), pb_utils.TritonError.INTERNAL)
             return
-        _send(sender, {"event": "manifest", **self._manifest}, final=True)
+        _send(sender, {"event": "manifest", **self._shape.manifest}, final=True)
 
-    def _run(self, request: JobRequest, sender: Any) -> None:
+    def _run(self, request: JobRequest, sender: Any, check: Callable[[], None]) -> None:
         def emit(
             event: dict[str, Any],
             image: npt.NDArray[np.uint8] | None = None,
@@ -91,19 +142,13 @@ class TritonPythonModel:
             _send(sender, event, image=image, preview=preview, final=image is not None)
 
         try:
-            self._workshop.result().run(request, sender.is_cancelled, emit)
-        except JobCanceledError:
-            _fail(sender, "canceled", "canceled", pb_utils.TritonError.CANCELLED)
-        except StageError as error:
-            _fail(sender, "backend_error", str(error), pb_utils.TritonError.INTERNAL)
+            self._workshop.result().run(request, check, emit)
         except Exception as error:
-            logger.exception("a job failed")
-            message = f"{type(error).__name__}: {error}"
-            _fail(sender, "backend_error", message, pb_utils.TritonError.INTERNAL)
+            _end(sender, error)
 
     def finalize(self) -> None:
         """Wait for the jobs that run; queued ones are dropped and end with their requests."""
-        self._jobs.shutdown(wait=True, cancel_futures=True)
+        self._jobs.close()
         self._guidance.shutdown(wait=True)
 
 
@@ -122,6 +167,20 @@ def _send(
         tensors.append(pb_utils.Tensor("PREVIEW", np.ascontiguousarray(preview)))
     flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if final else 0
     sender.send(pb_utils.InferenceResponse(tensors), flags=flags)
+
+
+def _end(sender: Any, error: Exception) -> None:
+    """End a job with what stopped it."""
+    if isinstance(error, JobCanceledError):
+        _fail(sender, "canceled", "canceled", pb_utils.TritonError.CANCELLED)
+    elif isinstance(error, JobRefusedError):
+        _fail(sender, error.code, str(error), pb_utils.TritonError.UNAVAILABLE)
+    elif isinstance(error, StageError):
+        _fail(sender, "backend_error", str(error), pb_utils.TritonError.INTERNAL)
+    else:
+        logger.error("a job failed", exc_info=error)
+        message = f"{type(error).__name__}: {error}"
+        _fail(sender, "backend_error", message, pb_utils.TritonError.INTERNAL)
 
 
 def _fail(sender: Any, code: str, message: str, status: int) -> None:

@@ -17,30 +17,28 @@ from typing import Any
 import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
-from qwen_serving.stage_calls import call_stage
+from qwen_serving.stage_calls import StageCalls
+from qwen_serving.stage_name import StageName
 
 
 class _Remote(torch.nn.Module):
     """A module without parameters that still knows its device and dtype."""
 
-    def __init__(self, config_folder: Path, stage: str, device: torch.device) -> None:
+    def __init__(self, config_folder: Path, stage: StageName, calls: StageCalls) -> None:
         super().__init__()
         config = json.loads((config_folder / "config.json").read_text())
         self.config = SimpleNamespace(**config)
         self.stage = stage
-        self._device = device
+        self._stage_calls = calls
 
     @property
     def device(self) -> torch.device:
-        return self._device
+        return self._stage_calls.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Tensors travel as float32; a stage computes in its own precision."""
         return torch.float32
-
-    def call(self, output: str, **inputs: torch.Tensor | str) -> torch.Tensor:
-        return call_stage(self.stage, inputs, output, self._device)
 
 
 class RemoteTextEncoder(_Remote):
@@ -61,27 +59,30 @@ class RemoteTextEncoder(_Remote):
         if pixel_values is not None and image_grid_thw is not None:
             inputs["PIXEL_VALUES"] = pixel_values[None].float()
             inputs["IMAGE_GRID_THW"] = image_grid_thw[None]
-        return SimpleNamespace(hidden_states=(self.call("HIDDEN_STATES", **inputs),))
+        states = self._stage_calls.run("text_encoder", self.stage, inputs, "HIDDEN_STATES")
+        return SimpleNamespace(hidden_states=(states,))
 
 
 class RemoteVae(_Remote):
     """`vae.encode` and `vae.decode`, each on a model of its own."""
 
     def __init__(
-        self, config_folder: Path, encoder: str, decoder: str, device: torch.device
+        self, config_folder: Path, encoder: StageName, decoder: StageName, calls: StageCalls
     ) -> None:
-        super().__init__(config_folder, encoder, device)
+        super().__init__(config_folder, encoder, calls)
         self.temperal_downsample = self.config.temperal_downsample
         self._decoder = decoder
 
     def encode(self, image: torch.Tensor) -> SimpleNamespace:
         """(1, 3, 1, H, W) in -1..1 to a distribution over latents."""
-        moments = self.call("MOMENTS", IMAGE=image.float())
+        inputs = {"IMAGE": image.float()}
+        moments = self._stage_calls.run("vae_encoder", self.stage, inputs, "MOMENTS")
         return SimpleNamespace(latent_dist=DiagonalGaussianDistribution(moments))
 
     def decode(self, latents: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
         """(1, z, 1, h, w) to a picture (1, 3, 1, 8h, 8w) in -1..1."""
-        return (call_stage(self._decoder, {"LATENTS": latents.float()}, "IMAGE", self._device),)
+        inputs = {"LATENTS": latents.float()}
+        return (self._stage_calls.run("vae_decoder", self._decoder, inputs, "IMAGE"),)
 
 
 class RemoteTransformer(_Remote):
@@ -95,13 +96,13 @@ class RemoteTransformer(_Remote):
     def __init__(
         self,
         config_folder: Path,
-        stage: str,
-        device: torch.device,
+        stage: StageName,
+        calls: StageCalls,
         executor: Executor,
         *,
         adapters: str | None = None,
     ) -> None:
-        super().__init__(config_folder, stage, device)
+        super().__init__(config_folder, stage, calls)
         self._executor = executor
         self._adapters = adapters
         self._branch = "cond"
@@ -138,8 +139,11 @@ class RemoteTransformer(_Remote):
             self._unconditional = fixed
         elif self._unconditional is not None:
             both = {**moving, **self._unconditional}
-            self._ahead = self._executor.submit(self.call, "NOISE_PRED", **both)
-        return (self.call("NOISE_PRED", **moving, **fixed),)
+            self._ahead = self._executor.submit(self._predict, both)
+        return (self._predict({**moving, **fixed}),)
+
+    def _predict(self, inputs: dict[str, torch.Tensor | str]) -> torch.Tensor:
+        return self._stage_calls.run("transformer", self.stage, inputs, "NOISE_PRED")
 
 
 def _fixed_inputs(

@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 import torch
 
 from qwen_serving.batched_model import BatchedModel
+from qwen_serving.precision import check_precision, dtype_of, quantise
+from qwen_serving.stage_settings import Bucket, StageSettings, StageSettingsError
 from qwen_serving.tensors import device_of, inputs_of, to_triton
+from qwen_serving.warm_up import Example, warm_up
 
 Tensors = dict[str, torch.Tensor]
 
@@ -19,14 +22,44 @@ Tensors = dict[str, torch.Tensor]
 class Stage(BatchedModel[torch.Tensor]):
     """Base of the torch stages; a subclass loads a network and runs one group."""
 
+    quantised_layers: ClassVar[str | None] = None
+    """Pattern for the names of the layers that fp8 and int8 apply to; None where none may."""
+    compiles: ClassVar[bool] = False
+    """Whether `compile` may be set."""
+
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Load the weights of this version onto the instance's device."""
+        """Load the weights of this version onto the instance's device and run the warm-up.
+
+        Raises:
+            ValueError: `stage.json` asks for what this stage or device cannot do.
+            WarmUpError: a pass of the warm-up failed.
+        """
         super().initialize(args)
         self.device = device_of(args)
-        self.dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        folder = Path(args["model_repository"]) / args["model_version"] / "weights"
+        version = Path(args["model_repository"]) / args["model_version"]
+        self.settings = StageSettings.read(version)
+        quantises = self.quantised_layers is not None
+        check_precision(self.settings.precision, self.device, quantises=quantises)
+        if self.settings.compile and not self.compiles:
+            raise StageSettingsError("stage.json: compile is for the transformers alone; got true")
+        self.dtype = dtype_of(self.settings.precision, self.device)
         with torch.inference_mode():
-            self.load(folder)
+            self.load(version / "weights")
+        warm_up(self, self.buckets(), self._batches_on_device)
+
+    def place(self, network: Any) -> Any:
+        """Quantise a loaded network where it is asked for, and put it onto the device."""
+        if self.quantised_layers is not None:
+            quantise(network, self.settings.precision, self.device, layers=self.quantised_layers)
+        return network.eval().to(self.device)
+
+    def buckets(self) -> tuple[Bucket, ...]:
+        """Sizes of the warm-up."""
+        return self.settings.warm_up
+
+    def batches(self, bucket: Bucket) -> list[list[Example]]:  # noqa: ARG002
+        """What the warm-up runs: lists of requests that share a pass."""
+        return []
 
     @abstractmethod
     def load(self, folder: Path) -> None:
@@ -48,6 +81,15 @@ class Stage(BatchedModel[torch.Tensor]):
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return results
+
+    def _batches_on_device(self, bucket: Bucket) -> list[list[Tensors]]:
+        return [
+            [
+                {name: torch.from_numpy(array).to(self.device) for name, array in one.items()}
+                for one in batch
+            ]
+            for batch in self.batches(bucket)
+        ]
 
     def to_numpy(self, array: torch.Tensor) -> npt.NDArray[Any]:
         """A copy where the tensor is on the GPU."""

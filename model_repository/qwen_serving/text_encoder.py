@@ -10,6 +10,8 @@ import torch
 
 from qwen_serving import torchvision_ops
 from qwen_serving.stage import Stage, Tensors
+from qwen_serving.stage_settings import Bucket
+from qwen_serving.warm_up import Example, text_example
 
 torchvision_ops.declare()
 
@@ -23,13 +25,23 @@ class TritonPythonModel(Stage):
     checkpoint's processor makes them. Output: HIDDEN_STATES [L, D] after the final norm.
     """
 
+    quantised_layers = r"model\.language_model\.layers\."
+
     def load(self, folder: Path) -> None:
         """Load the class that the checkpoint's own config names; its language head is not run."""
         config = json.loads((folder / "config.json").read_text())
         cls = getattr(transformers, config["architectures"][0])
         network = cls.from_pretrained(folder, dtype=self.dtype, local_files_only=True)
-        self.network = network.eval().to(self.device)
+        self.network = self.place(network)
         self.image_token_id = config["image_token_id"]
+
+    def buckets(self) -> tuple[Bucket, ...]:
+        """One is enough: the text is as long in all of them."""
+        return self.settings.warm_up[:1]
+
+    def batches(self, bucket: Bucket) -> list[list[Example]]:  # noqa: ARG002
+        """A text."""
+        return [[text_example()]]
 
     def group_key(self, inputs: Tensors) -> Hashable:
         """Texts of one length run together: padding would cost as much as it saves here."""

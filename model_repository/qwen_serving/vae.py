@@ -14,13 +14,14 @@ import torch
 
 from qwen_serving import torchvision_ops
 from qwen_serving.stage import Stage, Tensors
+from qwen_serving.stage_settings import Bucket
+from qwen_serving.warm_up import LATENT_PX, Example, latents_example, picture_example
 
 torchvision_ops.declare()
 
 from diffusers import AutoencoderKLQwenImage  # noqa: E402
 
 TILING_MIN_SIDE = 1536
-LATENT_PX = 8
 
 
 class _Half(Stage):
@@ -43,7 +44,7 @@ class _Half(Stage):
             raise ValueError(f"tiling_min_side is a multiple of {LATENT_PX}, got {side}")
         if side:
             network.enable_tiling(side, side)
-        self.network = network.eval().to(self.device)
+        self.network = self.place(network)
 
     def lay_tiles(self, height: int, width: int) -> None:
         """Place the tiles for pictures of this size, in pixels."""
@@ -56,6 +57,10 @@ class Encoder(_Half):
     """IMAGE [3, 1, H, W] in -1..1 -> MOMENTS [2z, 1, H/8, W/8]: mean and log-variance."""
 
     unused = ("decoder", "post_quant_conv")
+
+    def batches(self, bucket: Bucket) -> list[list[Example]]:
+        """A picture of noise."""
+        return [[picture_example(bucket)]]
 
     def group_key(self, inputs: Tensors) -> Hashable:
         """Pictures of one size."""
@@ -73,6 +78,10 @@ class Decoder(_Half):
     """LATENTS [z, 1, h, w] de-normalised -> IMAGE [3, 1, 8h, 8w] in -1..1."""
 
     unused = ("encoder", "quant_conv")
+
+    def batches(self, bucket: Bucket) -> list[list[Example]]:
+        """Latents of noise."""
+        return [[latents_example(bucket, channels=self.network.config.z_dim)]]
 
     def group_key(self, inputs: Tensors) -> Hashable:
         """Latents of one size."""

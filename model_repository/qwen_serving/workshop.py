@@ -46,11 +46,12 @@ class Workshop:
             edit_plus.VAE_IMAGE_SIZE = areas["vae"]
         return cls(exported, device_of(args), executor)
 
-    def run(self, request: JobRequest, is_canceled: Callable[[], bool], emit: Emit) -> None:
+    def run(self, request: JobRequest, check: Callable[[], None], emit: Emit) -> None:
         """Run a job to its end in this thread.
 
         Raises:
-            JobCanceledError: `is_canceled` said so between two steps.
+            JobCanceledError: `check` said so between two steps.
+            DeadlineExceededError: likewise.
             StageError: a stage model failed.
         """
         Job(
@@ -58,6 +59,6 @@ class Workshop:
             request,
             device=self._device,
             executor=self._executor,
-            is_canceled=is_canceled,
+            check=check,
             emit=emit,
         ).run()

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
+from export_scripts.export_errors import ExportError
 from export_scripts.vae_graph import TOLERANCE, AutoencoderKLQwenImage, _compare, _Encoder
 
 
@@ -51,5 +52,5 @@ def test_a_graph_that_differs_is_refused(installed: Path, network: Any, tmp_path
     spoilt = onnx.numpy_helper.to_array(weight) * 1.1
     weight.CopyFrom(onnx.numpy_helper.from_array(spoilt, weight.name))
     onnx.save(graph, tmp_path / "spoilt.onnx")
-    with pytest.raises(RuntimeError, match=r"spoilt\.onnx differs from torch by .*, over 0\.0001"):
+    with pytest.raises(ExportError, match=r"spoilt\.onnx differs from torch by .*, over 0\.0001"):
         _compare(_Encoder(network), torch.randn(1, 3, 1, 32, 32), tmp_path / "spoilt.onnx")

@@ -51,8 +51,8 @@ def make_queue(work: Any, **limits: int) -> JobQueue:
     return JobQueue(work, **chosen)
 
 
-async def submit(queue: JobQueue, model: str = "m") -> Job:
-    job = queue.submit(task="generate", model=model, request={"prompt": "a cat"})
+async def submit(queue: JobQueue, model: str = "m", **options: Any) -> Job:
+    job = queue.submit(task="generate", model=model, request={"prompt": "a cat"}, **options)
     await settle()
     return job
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from gateway.errors import InferenceError, TooManyJobsError
-from gateway.job import Job, JobEvent
+from gateway.job import Job, JobEvent, JobPriority
 from gateway.jobs import JobQueue
 from tests.gateway.held_jobs import HeldJobs, make_queue, settle, watched
 
@@ -59,7 +59,8 @@ class JobsMachine(RuleBasedStateMachine):
         entry.status = status
         waiting = self.of(entry.job.model, "queued")
         if had_slot and waiting:
-            waiting[0].status = "running"
+            first = min(waiting, key=lambda other: other.job.priority.rank)
+            first.status = "running"
 
     async def watch(self, entry: Expected) -> None:
         """A slow reader: the job goes on while it is busy with an event."""
@@ -68,11 +69,13 @@ class JobsMachine(RuleBasedStateMachine):
             for _ in range(3):
                 await asyncio.sleep(0)
 
-    @rule(target=jobs, model=st.sampled_from(MODELS))
-    def submit(self, model: str) -> Any:
+    @rule(target=jobs, model=st.sampled_from(MODELS), priority=st.sampled_from(JobPriority))
+    def submit(self, model: str, priority: JobPriority) -> Any:
         async def submit() -> Job | None:
             try:
-                return self.queue.submit(task="generate", model=model, request={})
+                return self.queue.submit(
+                    task="generate", model=model, request={}, priority=priority
+                )
             except TooManyJobsError:
                 return None
 
@@ -125,6 +128,14 @@ class JobsMachine(RuleBasedStateMachine):
     def statuses_are_as_expected(self) -> None:
         for job_id, entry in self.expected.items():
             assert self.queue.get(job_id).status == entry.status
+
+    @invariant()
+    def those_who_wait_know_their_place(self) -> None:
+        for model in MODELS:
+            waiting = sorted(self.of(model, "queued"), key=lambda e: e.job.priority.rank)
+            jobs = [self.queue.get(entry.job.id) for entry in waiting]
+            positions = [self.queue.queue_position(job) for job in jobs]
+            assert positions == list(range(len(waiting)))
 
     @invariant()
     def events_have_no_gap_and_one_end(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from gateway.errors import (
+    DoesNotFitError,
     InferenceCanceledError,
     InferenceError,
     InferenceTimeoutError,
@@ -52,6 +53,18 @@ def test_every_status_is_a_sentence_of_ours(
     assert " " in error.message
     for secret in ("/opt", "/srv", ".py", "Traceback", "StatusCode"):
         assert secret not in error.message
+
+
+def test_a_job_that_does_not_fit_says_why() -> None:
+    error = translate(in_stream("does_not_fit", "A 64x64 picture needs about 2.0 GiB."), "m")
+    assert (type(error), error.status) == (DoesNotFitError, 507)
+    assert error.message == "A 64x64 picture needs about 2.0 GiB."
+
+
+def test_a_full_line_is_an_overload() -> None:
+    error = translate(in_stream("overloaded", "64 jobs wait, the limit is 64"), "m")
+    assert (type(error), error.status) == (OverloadedError, 503)
+    assert error.message == "Model m is busy: 64 jobs wait, the limit is 64."
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Tensor:
 
 
 class TritonError:
-    INTERNAL, INVALID_ARG, CANCELLED = 1, 3, 7
+    INTERNAL, INVALID_ARG, UNAVAILABLE, CANCELLED = 1, 3, 4, 7
 
     def __init__(self, message: str, code: int = INTERNAL) -> None:
         self._message, self._code = message, code
@@ -74,6 +74,7 @@ class InferenceRequest:
     def __init__(
         self,
         model_name: str = "",
+        model_version: int = -1,
         inputs: Iterable[Tensor] = (),
         requested_output_names: Iterable[str] = (),
         preferred_memory: PreferredMemory | None = None,

@@ -1,5 +1,7 @@
 """What the gateway sends and reads exists in the configs, with that type and shape."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,7 @@ def test_the_segmenter_takes_its_canary() -> None:
 def test_a_pipeline_takes_a_full_job(model: str) -> None:
     image = np.zeros((32, 64, 3), np.uint8)
     job = picture(model, images=(image,) * 4, mask=image[..., 0], adapters={"removal": 1.0})
+    job = replace(job, is_batch=True, exact=True)
     inputs = _paint_inputs(job)
     assert misfits(config_of(model), sent(inputs)) == []
     assert inputs.keys() == {tensor.name for tensor in config_of(model).input}

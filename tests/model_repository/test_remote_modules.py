@@ -12,6 +12,8 @@ from tritonclient.utils import np_to_triton_dtype
 
 from qwen_serving.job_errors import StageError
 from qwen_serving.remote_modules import RemoteTextEncoder, RemoteTransformer, RemoteVae
+from qwen_serving.stage_calls import StageCalls
+from qwen_serving.stage_name import StageName
 from qwen_serving.vae import AutoencoderKLQwenImage, Decoder, Encoder
 from tests.model_repository.backend_utils import (
     SERVED,
@@ -23,7 +25,7 @@ from tests.model_repository.backend_utils import (
 from tests.model_repository.config_fit import config_of, misfits
 from tests.model_repository.in_process import load
 
-CPU = torch.device("cpu")
+CALLS = StageCalls(torch.device("cpu"))
 CONDITION, BLANK = torch.ones(1, 3, 32), torch.full((1, 2, 32), -2.0)
 
 
@@ -70,7 +72,7 @@ def executor() -> Iterator[ThreadPoolExecutor]:
 @pytest.fixture
 def transformer(generation: Path, executor: ThreadPoolExecutor) -> RemoteTransformer:
     folder = generation / "transformer"
-    return RemoteTransformer(folder, "qwen_image_transformer", CPU, executor)
+    return RemoteTransformer(folder, StageName("qwen_image_transformer"), CALLS, executor)
 
 
 def predict(
@@ -166,7 +168,7 @@ def test_adapters_go_with_both_branches(generation: Path, served: dict[str, Any]
     wanted = '{"removal": 1.0}'
     with ThreadPoolExecutor(1) as executor:
         transformer = RemoteTransformer(
-            folder, "qwen_image_transformer", CPU, executor, adapters=wanted
+            folder, StageName("qwen_image_transformer"), CALLS, executor, adapters=wanted
         )
         for branch in ("cond", "uncond", "cond", "uncond"):
             predict(transformer, branch, torch.zeros(1, 4, 64))
@@ -177,7 +179,7 @@ def test_adapters_go_with_both_branches(generation: Path, served: dict[str, Any]
 
 
 def test_a_prompt_with_a_picture_fits_the_config(edit: Path, served: dict[str, Any]) -> None:
-    encoder = RemoteTextEncoder(edit / "text_encoder", "qwen_text_encoder", CPU)
+    encoder = RemoteTextEncoder(edit / "text_encoder", StageName("qwen_text_encoder"), CALLS)
     ids = torch.zeros(1, 6, dtype=torch.long)
     pictures = {
         "pixel_values": torch.zeros(16, 1176),
@@ -190,7 +192,7 @@ def test_a_prompt_with_a_picture_fits_the_config(edit: Path, served: dict[str, A
 
 
 def test_padded_prompts_are_refused(edit: Path) -> None:
-    encoder = RemoteTextEncoder(edit / "text_encoder", "qwen_text_encoder", CPU)
+    encoder = RemoteTextEncoder(edit / "text_encoder", StageName("qwen_text_encoder"), CALLS)
     with pytest.raises(ValueError, match="padding"):
         encoder(torch.zeros(1, 2, dtype=torch.long), torch.tensor([[1, 0]]))
 
@@ -202,7 +204,8 @@ def test_the_vae_equals_diffusers(
     folder = version_of(generation / "vae")
     monkeypatch.setitem(SERVED, "qwen_vae_encoder", load(Encoder(), folder))
     monkeypatch.setitem(SERVED, "qwen_vae_decoder", load(Decoder(), folder))
-    remote = RemoteVae(generation / "vae", "qwen_vae_encoder", "qwen_vae_decoder", CPU)
+    halves = StageName("qwen_vae_encoder"), StageName("qwen_vae_decoder")
+    remote = RemoteVae(generation / "vae", *halves, CALLS)
     local = AutoencoderKLQwenImage.from_pretrained(generation / "vae").eval()
     picture = torch.rand(1, 3, 1, 32, 48) * 2 - 1
     code = local.encode(picture).latent_dist.mode()

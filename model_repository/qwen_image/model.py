@@ -1,4 +1,4 @@
-"""Triton's entry point; the code is in `qwen_serving/pipeline.py` beside the models."""
+"""Triton's entry point, copied into every version; the code is in `qwen_serving/`."""
 
 import sys
 from pathlib import Path

@@ -1,0 +1,60 @@
+"""A job as its owner sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.errors import NotFoundError
+from gateway.job import Job
+from gateway.jobs import JobQueue
+from gateway.pictures import Pictures
+from gateway.schemas import JobOutput, JobTimings, JobView
+from preprocessing import masks
+
+
+async def view_of(job: Job, jobs: JobQueue, pictures: Pictures) -> JobView:
+    """The job with its place in line, its addresses and what became of its mask."""
+    base = f"/v1/jobs/{job.id}"
+    return JobView(
+        id=job.id,
+        task=job.task,
+        model=job.model,
+        status=job.status.value,
+        progress=job.progress,
+        step=job.step,
+        total_steps=job.total_steps,
+        queue_position=jobs.queue_position(job),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        completed_at=job.completed_at,
+        parameters=dict(job.request),
+        output=[JobOutput(**entry) for entry in job.output],
+        preservation=dict(job.preservation) if job.preservation else None,
+        mask=await _mask_view(job, pictures),
+        timings=JobTimings(**job.timings),
+        warnings=list(job.warnings),
+        error={"code": job.error.code, "message": job.error.message} if job.error else None,
+        metadata=dict(job.metadata),
+        urls={
+            "self": base,
+            "events": f"{base}/events",
+            "result": f"{base}/result",
+            "cancel": f"{base}/cancel",
+        },
+    )
+
+
+async def _mask_view(job: Job, pictures: Pictures) -> dict[str, Any] | None:
+    """How the mask was understood: coverage, box and polarity."""
+    mask_id = job.request.get("mask")
+    if not mask_id:
+        return None
+    view = {"file_id": mask_id, "polarity": "white", "coverage": None, "bbox": None}
+    try:
+        mask = await pictures.mask(mask_id)
+    except NotFoundError:  # its owner deleted it since
+        return view
+    return view | {
+        "coverage": round(masks.coverage(mask), 6),
+        "bbox": masks.bounding_box(mask),
+    }
