@@ -30,10 +30,14 @@ class Checkpoint:
     """Commit of the hub's repository; None for a plain folder."""
 
     @cached_property
+    def index(self) -> dict[str, Any]:
+        """What is in model_index.json."""
+        return dict(json.loads((self.folder / "model_index.json").read_text()))
+
+    @property
     def pipeline(self) -> str:
-        """diffusers class that the checkpoint names in model_index.json."""
-        index: dict[str, Any] = json.loads((self.folder / "model_index.json").read_text())
-        return str(index["_class_name"])
+        """diffusers class that the checkpoint names."""
+        return str(self.index["_class_name"])
 
     def files(self, part: str) -> Iterator[Path]:
         """Files of a component, sorted by name."""
@@ -92,8 +96,9 @@ def _fetch(source: str, revision: str | None) -> Checkpoint:
 
 
 def _complete(checkpoint: Checkpoint) -> Checkpoint:
-    needed = ["model_index.json", "scheduler", "tokenizer"]
-    needed += [f"{part}/config.json" for part in COMPONENTS]
+    needed = ["model_index.json", *(f"{part}/config.json" for part in COMPONENTS)]
+    if (checkpoint.folder / "model_index.json").exists():
+        needed += [name for name in _CONFIGS if (checkpoint.index.get(name) or [None])[0]]
     missing = [name for name in needed if not (checkpoint.folder / name).exists()]
     if missing:
         raise ExportError(f"{checkpoint.source} lacks {', '.join(missing)}.")

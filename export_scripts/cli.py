@@ -103,7 +103,7 @@ def qwen(  # noqa: PLR0913
         name, version = export_qwen(
             find_checkpoint(source, revision),
             repository,
-            model=_one_of(MODELS, model, "model") if model else None,
+            model=_one_of({name: name for name in MODELS}, model, "model") if model else None,
             adapters=_pairs(adapter or []),
             distilled=distilled,
             preset=_one_of({name: name for name in PRESETS}, preset, "preset"),

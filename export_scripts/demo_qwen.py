@@ -145,14 +145,14 @@ def _corpus() -> list[str]:
 def _shared_modules(tokenizer: Any, seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     return {
-        "scheduler": _scheduler(),
+        "scheduler": build_scheduler(),
         "vae": _vae(),
         "text_encoder": _text_encoder(tokenizer),
         "tokenizer": tokenizer,
     }
 
 
-def _scheduler() -> Any:
+def build_scheduler() -> Any:
     """The settings of Qwen-Image's own scheduler_config.json."""
     return FlowMatchEulerDiscreteScheduler(
         base_image_seq_len=256,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from qwen_serving import torchvision_ops
 torchvision_ops.declare()
 
 import diffusers  # noqa: E402
+import numpy as np  # noqa: E402
+import numpy.typing as npt  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 from diffusers.pipelines.qwenimage import (  # noqa: E402
     pipeline_qwenimage_edit_plus as edit_plus,
 )
 
+from export_scripts.qwen_models import SINGLE_STREAM  # noqa: E402
 from export_scripts.version_store import VersionStore, stage_of  # noqa: E402
 
 
@@ -49,9 +53,10 @@ def load_pipeline(
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler")
     modules = {
         "scheduler": scheduler,
-        "tokenizer": transformers.AutoTokenizer.from_pretrained(folder / "tokenizer"),
         **_networks(store, manifest["stages"], device),
     }
+    if (folder / "tokenizer").is_dir():
+        modules["tokenizer"] = transformers.AutoTokenizer.from_pretrained(folder / "tokenizer")
     if (folder / "processor").is_dir():
         modules["processor"] = transformers.AutoProcessor.from_pretrained(folder / "processor")
     _set_condition_areas(manifest)
@@ -60,6 +65,19 @@ def load_pipeline(
     pipeline.set_progress_bar_config(disable=True)
     _load_adapters(pipeline, store, manifest, adapter)
     return pipeline
+
+
+def own_arguments(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What a call takes besides, by the pipeline's class."""
+    if manifest["pipeline"] != SINGLE_STREAM:
+        return {}
+    return {"output_resolution": math.isqrt(manifest["condition_areas"]["vae"])}
+
+
+def opaque(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """RGB 0..1 of a picture with or without alpha, as served: on white."""
+    colours, alpha = image[..., :3], image[..., 3:]
+    return colours * alpha + (1 - alpha) if alpha.size else colours
 
 
 def _networks(store: VersionStore, stages: dict[str, Any], device: str) -> dict[str, Any]:

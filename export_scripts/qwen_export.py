@@ -15,14 +15,24 @@ import psutil
 
 from export_scripts.checkpoint import COMPONENTS, Checkpoint
 from export_scripts.export_errors import ExportError
-from export_scripts.qwen_models import EDIT, GENERATION, QwenModel, StageOptions
+from export_scripts.qwen_models import (
+    EDIT,
+    EDIT_2,
+    GENERATION,
+    GENERATION_2,
+    SINGLE_STREAM,
+    QwenModel,
+    StageOptions,
+)
 from export_scripts.qwen_repository import install_checkpoint
 
 PIPELINES = {
-    "QwenImagePipeline": GENERATION,
-    "QwenImageEditPlusPipeline": EDIT,
-    "QwenImageEditPipeline": EDIT,
+    "QwenImagePipeline": (GENERATION,),
+    "QwenImageEditPlusPipeline": (EDIT,),
+    "QwenImageEditPipeline": (EDIT,),
+    SINGLE_STREAM: (GENERATION_2, EDIT_2),
 }
+"""The product's models that a checkpoint can become, by the class its model_index.json names."""
 _DISTILLED_SCHEDULER = {"base_shift": math.log(3), "max_shift": math.log(3), "shift_terminal": None}
 """What Qwen-Image-Lightning was distilled with, says its model card: the shift is 3 at any size."""
 
@@ -56,7 +66,7 @@ def export_qwen(  # noqa: PLR0913
     checkpoint: Checkpoint,
     repository: Path,
     *,
-    model: QwenModel | None = None,
+    model: str | None = None,
     adapters: Mapping[str, Path] | None = None,
     distilled: Path | None = None,
     preset: str = "quality",
@@ -70,7 +80,7 @@ def export_qwen(  # noqa: PLR0913
     Args:
         checkpoint: from `find_checkpoint`.
         repository: Triton's model repository.
-        model: which of the product's models; by default the one its pipeline class stands for.
+        model: which of the product's models; by default the first its pipeline class stands for.
         adapters: LoRA files (.safetensors, diffusers format) by the name requests use.
         distilled: a step-distilled LoRA that every job runs with; goes with a preset of few steps.
         preset: one of `PRESETS`.
@@ -87,11 +97,11 @@ def export_qwen(  # noqa: PLR0913
         ExportError: the checkpoint does not fit the model or the options, an adapter is no LoRA
             file, disk or memory do not suffice, or a graph differs from torch.
     """
-    model = _model_of(checkpoint, model)
+    target = _model_of(checkpoint, model)
     options = options or StageOptions()
     adapters = {**(adapters or {}), **({DISTILLED_ADAPTER: distilled} if distilled else {})}
     _check_adapters(adapters)
-    _check_engines(options, adapters)
+    _check_engines(options, adapters, target)
     _check_room(checkpoint, repository, adapters)
     details = {
         "source": checkpoint.source,
@@ -100,6 +110,7 @@ def export_qwen(  # noqa: PLR0913
         "pipeline": checkpoint.pipeline,
         "default_size": [default_side, default_side],
         **PRESETS[preset],
+        **_own_sigmas(checkpoint, preset),
         "condition_areas": {"text_encoder": _VLM_SIDE**2, "vae": reference_side**2},
         "adapters": sorted(adapters),
         "default_adapters": {DISTILLED_ADAPTER: 1.0} if distilled else {},
@@ -108,19 +119,29 @@ def export_qwen(  # noqa: PLR0913
         "exported_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     version = install_checkpoint(
-        checkpoint.folder, repository, model, details, options=options, adapters=adapters
+        checkpoint.folder, repository, target, details, options=options, adapters=adapters
     )
-    return model.name, version
+    return target.name, version
 
 
-def _model_of(checkpoint: Checkpoint, wanted: QwenModel | None) -> QwenModel:
-    found = PIPELINES.get(checkpoint.pipeline)
-    if found is None:
+def _model_of(checkpoint: Checkpoint, wanted: str | None) -> QwenModel:
+    targets = PIPELINES.get(checkpoint.pipeline)
+    if targets is None:
         known = ", ".join(PIPELINES)
         raise ExportError(f"The checkpoint is a {checkpoint.pipeline}; known are {known}.")
-    if wanted is not None and wanted != found:
-        raise ExportError(f"A {checkpoint.pipeline} is served as {found.name}, not {wanted.name}.")
-    return found
+    for target in targets:
+        if wanted in (None, target.name):
+            return target
+    names = " or ".join(target.name for target in targets)
+    raise ExportError(f"A {checkpoint.pipeline} is served as {names}, not {wanted}.")
+
+
+def _own_sigmas(checkpoint: Checkpoint, preset: str) -> dict[str, Any]:
+    """The steps that the author of a checkpoint wrote into it, for the preset that adds none."""
+    sigmas = checkpoint.index.get("sample_sigmas")
+    if preset != "quality" or not sigmas:
+        return {}
+    return {"sigmas": sigmas, "default_num_inference_steps": len(sigmas)}
 
 
 def _check_adapters(adapters: Mapping[str, Path]) -> None:
@@ -156,7 +177,9 @@ def _check_room(checkpoint: Checkpoint, repository: Path, adapters: Mapping[str,
         )
 
 
-def _check_engines(options: StageOptions, adapters: Mapping[str, Path]) -> None:
+def _check_engines(options: StageOptions, adapters: Mapping[str, Path], target: QwenModel) -> None:
+    if options.onnx and target.pipeline == SINGLE_STREAM:
+        raise ExportError(f"There are no ONNX graphs of a {SINGLE_STREAM}; leave it to torch.")
     if adapters and "transformer" in options.onnx:
         raise ExportError("An ONNX transformer takes no adapters; leave it to torch.")
     in_onnx = sorted(options.onnx & {"transformer", "text_encoder"})

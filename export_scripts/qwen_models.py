@@ -20,6 +20,12 @@ class QwenModel:
     inpaint_pipeline: str | None
     transformer: str
     """Stage model of the denoiser."""
+    latent_px: int = 8
+    """Pixels a side of one latent of the VAE."""
+    packs_latents: bool = True
+    """Whether the pipeline packs 2 x 2 latents into one token."""
+    size_multiple: int = 16
+    """Pixels in steps of which the pipeline makes pictures."""
 
     @property
     def stages(self) -> dict[str, str]:
@@ -38,6 +44,21 @@ GENERATION = QwenModel(
 EDIT = QwenModel(
     "qwen_image_edit", "QwenImageEditPlusPipeline", None, "qwen_image_edit_transformer"
 )
+SINGLE_STREAM = "QwenImage21Pipeline"
+"""diffusers class of the 2.x line, which generates and edits with one network."""
+GENERATION_2, EDIT_2 = (
+    QwenModel(
+        name,
+        SINGLE_STREAM,
+        None,
+        GENERATION.transformer,
+        latent_px=16,
+        packs_latents=False,
+        size_multiple=32,
+    )
+    for name in (GENERATION.name, EDIT.name)
+)
+"""Both call one stage, so that the network is loaded once."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,7 +144,10 @@ def _write_pipeline(
         "model": model.name,
         "pipeline": model.pipeline,
         "inpaint_pipeline": model.inpaint_pipeline,
-        "dimensions": _dimensions(checkpoint),
+        "latent_px": model.latent_px,
+        "packs_latents": model.packs_latents,
+        "size_multiple": model.size_multiple,
+        "dimensions": _dimensions(checkpoint, model),
         "latent_rgb": [[round(value, 6) for value in row] for row in projection],
         **details,
     }
@@ -164,12 +167,15 @@ def _override_scheduler(folder: Path, settings: Mapping[str, Any]) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **settings}, indent=2))
 
 
-def _dimensions(checkpoint: Path) -> dict[str, int]:
+def _dimensions(checkpoint: Path, model: QwenModel) -> dict[str, int]:
     """Widths a client needs to speak to the stages directly."""
     transformer = json.loads((checkpoint / "transformer" / "config.json").read_text())
     vae = json.loads((checkpoint / "vae" / "config.json").read_text())
     return {
         "latents": transformer["in_channels"],
-        "text": transformer["joint_attention_dim"],
+        "text": transformer.get("joint_attention_dim") or transformer["context_in_dim"],
         "z": vae["z_dim"],
+        "picture": vae.get("in_channels") or vae.get("input_channels", 3),
+        # The single-stream network takes tokens in groups of 2 x 2.
+        "slot_side": 1 if model.packs_latents else 2,
     }

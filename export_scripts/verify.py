@@ -59,9 +59,9 @@ class Verdict:
 
 
 def golden_cases(
-    model: str, *, side: int, steps: int, adapters: Sequence[str] = ()
+    model: str, *, side: int, steps: int, adapters: Sequence[str] = (), inpaints: bool = True
 ) -> list[GoldenCase]:
-    """Text to image, guidance and inpainting; or edits with 1, 2 and 3 conditions.
+    """Text to image, guidance and, where it can, inpainting; or edits with 1, 2 and 3 conditions.
 
     And one case with each adapter.
     """
@@ -89,6 +89,9 @@ def golden_cases(
             for n in (1, 2, 3)
         ]
         return edits + with_adapters
+    inpaint = GoldenCase(
+        name="inpaint", prompt="a hat", seed=3, conditions=1, masked=True, **common
+    )
     return [
         GoldenCase(name="generate", prompt="a red bicycle in the rain", seed=1, **common),
         GoldenCase(
@@ -99,7 +102,7 @@ def golden_cases(
             seed=2,
             **common,
         ),
-        GoldenCase(name="inpaint", prompt="a hat", seed=3, conditions=1, masked=True, **common),
+        *([inpaint] if inpaints else []),
         *with_adapters,
     ]
 
@@ -145,11 +148,11 @@ def verify(  # noqa: PLR0913
         side=min(manifest["default_size"]),
         steps=steps or len(sigmas or range(_STEPS)),
         adapters=manifest.get("adapters", ()),
+        inpaints=manifest["inpaint_pipeline"] is not None,
     )
     for case in cases:
         served = _served(url, case, served_as or model)
-        fixed = sigmas if sigmas and len(sigmas) == case.steps else None
-        plain = _plain(repository, version, case, device, fixed)
+        plain = _plain(repository, version, case, device, manifest)
         yield Verdict(case, compare(served, plain), limit)
 
 
@@ -194,17 +197,18 @@ def _served(url: str, case: GoldenCase, model: str) -> Image:
 
 
 def _plain(
-    repository: Path, version: int, case: GoldenCase, device: str, sigmas: list[float] | None
+    repository: Path, version: int, case: GoldenCase, device: str, manifest: dict[str, Any]
 ) -> Image:
     import torch
     from PIL import Image as Pillow
 
-    from export_scripts.plain_pipeline import load_pipeline
+    from export_scripts.plain_pipeline import load_pipeline, opaque, own_arguments
 
     pipeline = load_pipeline(
         repository, case.model, version, device=device, inpaint=case.masked, adapter=case.adapter
     )
     guided = case.true_cfg_scale > 1
+    sigmas = manifest.get("sigmas")
     arguments: dict[str, Any] = {
         "prompt": case.prompt,
         "negative_prompt": case.negative_prompt if guided else None,
@@ -212,9 +216,10 @@ def _plain(
         "width": case.side,
         "height": case.side,
         "num_inference_steps": case.steps,
-        "sigmas": sigmas,
+        "sigmas": sigmas if sigmas and len(sigmas) == case.steps else None,
         "generator": torch.Generator("cpu").manual_seed(case.seed),
         "output_type": "np",
+        **own_arguments(manifest),
     }
     images = [Pillow.fromarray(image) for image in _conditions(case)]
     if case.masked:
@@ -222,5 +227,5 @@ def _plain(
         arguments |= {"image": images[0], "mask_image": mask, "strength": 0.9}
     elif images:
         arguments["image"] = images
-    picture = pipeline(**arguments).images[0]
+    picture = opaque(pipeline(**arguments).images[0])
     return np.asarray((picture * 255).round(), np.uint8)

@@ -15,6 +15,8 @@ class ModelDefaults:
     size_wh: tuple[int, int]
     num_inference_steps: int
     true_cfg_scale: float
+    size_multiple: int = 16
+    """Pixels in steps of which the model makes pictures."""
 
 
 class ModelCatalog:
@@ -63,4 +65,5 @@ class ModelCatalog:
             size_wh=(width, height),
             num_inference_steps=entry.manifest["default_num_inference_steps"],
             true_cfg_scale=entry.manifest["default_true_cfg_scale"],
+            size_multiple=entry.manifest.get("size_multiple", 16),
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.errors import InvalidRequestError, ModelUnavailableError, UnsupportedValueError
 from gateway.inference import EDIT_MODEL, GENERATION_MODEL
-from gateway.model_catalog import ModelCatalog
+from gateway.model_catalog import ModelCatalog, ModelDefaults
 from gateway.pictures import Pictures
 from gateway.rejections import rejections
 from preprocessing import masks
@@ -73,7 +73,7 @@ class OrderDesk:
         _require_parts(task, wanted)
         adapters = wanted.get("adapters") or {}
         _require_adapters(model, adapters, self._catalog.adapters(model))
-        width, height = await self._size(task, wanted, defaults.size_wh)
+        width, height = await self._size(task, wanted, defaults)
         if wanted.get("mask"):
             await self._check_mask(wanted["mask"], wanted["image"])
         return PaintingOrder(
@@ -100,18 +100,22 @@ class OrderDesk:
         )
 
     async def _size(
-        self, task: str, wanted: Mapping[str, Any], default_wh: tuple[int, int]
+        self, task: str, wanted: Mapping[str, Any], defaults: ModelDefaults
     ) -> tuple[int, int]:
         size = wanted.get("size") or "auto"
         if size != "auto":
             width, height = (int(side) for side in size.split("x"))
             with rejections("/size"):
-                check_size((width, height))
+                check_size((width, height), multiple=defaults.size_multiple)
             return width, height
         if task == "generate":
-            return default_wh
+            return defaults.size_wh
         image = await self._pictures.store.info(wanted["image"])
-        return fit_area((image.width, image.height), default_wh[0] * default_wh[1])
+        return fit_area(
+            (image.width, image.height),
+            defaults.size_wh[0] * defaults.size_wh[1],
+            multiple=defaults.size_multiple,
+        )
 
     async def _check_mask(self, mask_id: str, image_id: str) -> None:
         image = await self._pictures.store.info(image_id)

@@ -32,6 +32,12 @@ def pipeline_canary() -> Inputs:
     }
 
 
+def called_stages(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Those of `STAGE_MODELS` that a pipeline calls."""
+    called = {entry["model"] for manifest in manifests for entry in manifest["stages"].values()}
+    return [model for model in STAGE_MODELS if model in called]
+
+
 def stage_canaries(model: str, manifests: Iterable[Mapping[str, Any]]) -> dict[str, Inputs]:
     """One canary for each version of a stage model that a pipeline calls, by version.
 
@@ -53,22 +59,27 @@ def stage_canary(model: str, dimensions: Mapping[str, int]) -> Inputs:
     Args:
         model: one of `STAGE_MODELS`.
         dimensions: of the exported checkpoint: `latents` (packed channels), `text` (width of
-            the embeddings) and `z` (channels of the VAE).
+            the embeddings), `z` (channels of the VAE), `picture` (channels of its pictures) and
+            `slot_side` (latents a side that one place of the 2.x line's sequence stands for).
     """
     match model:
         case "qwen_text_encoder":
             return {"INPUT_IDS": np.zeros((1, 1), np.int64)}
         case "qwen_vae_encoder":
-            return {"IMAGE": np.zeros((1, 3, 1, 16, 16), np.float32)}
+            return {"IMAGE": np.zeros((1, dimensions.get("picture", 3), 1, 16, 16), np.float32)}
         case "qwen_vae_decoder":
             return {"LATENTS": np.zeros((1, dimensions["z"], 1, 2, 2), np.float32)}
     return _denoising_step(dimensions)
 
 
 def _denoising_step(dimensions: Mapping[str, int]) -> Inputs:
-    return {
-        "HIDDEN_STATES": np.zeros((1, 1, dimensions["latents"]), np.float32),
+    side = dimensions.get("slot_side", 1)
+    step = {
+        "HIDDEN_STATES": np.zeros((1, side * side, dimensions["latents"]), np.float32),
         "TIMESTEP": np.ones((1, 1), np.float32),
         "ENCODER_HIDDEN_STATES": np.zeros((1, 1, dimensions["text"]), np.float32),
-        "IMG_SHAPES": np.ones((1, 1, 3), np.int32),
+        "IMG_SHAPES": np.array([[[1, side, side]]], np.int32),
     }
+    if side > 1:  # a token of text, then the place that stands for the latents
+        step["IMG_MASK"] = np.array([[False, True]])
+    return step

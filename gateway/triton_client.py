@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -200,8 +200,14 @@ class TritonBackend:
         return ModelHealth(model, ready=True)
 
     async def model_names(self) -> list[str]:
-        """Pipelines first: their manifests describe the stages' canaries."""
-        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *triton_canaries.STAGE_MODELS]
+        """Pipelines first: their manifests describe the stages' canaries.
+
+        Stages that none of them calls are left out, once all have told theirs.
+        """
+        stages: Iterable[str] = triton_canaries.STAGE_MODELS
+        if len(self._manifests) == len(PIPELINE_MODELS):
+            stages = triton_canaries.called_stages(self._manifests.values())
+        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *stages]
 
     async def load(self, model: str) -> None:
         """Ask Triton to load; returns when the model answers."""

@@ -24,15 +24,21 @@ def fit_area(size_wh: tuple[int, int], area: int, *, multiple: int = MULTIPLE) -
     return _nearest(width, multiple), _nearest(width / aspect, multiple)
 
 
-def check_size(size_wh: tuple[int, int], *, min_side: int = 64, max_area: int = 4_194_304) -> None:
-    """Refuse an output size that is too small, too large or not in steps of 16.
+def check_size(
+    size_wh: tuple[int, int],
+    *,
+    min_side: int = 64,
+    max_area: int = 4_194_304,
+    multiple: int = MULTIPLE,
+) -> None:
+    """Refuse an output size that is too small, too large or not in steps of `multiple`.
 
     Raises:
         SizeRejectedError: unsupported_size.
     """
     width, height = size_wh
-    if width % MULTIPLE or height % MULTIPLE:
-        rule = f"Both sides must be multiples of {MULTIPLE}"
+    if width % multiple or height % multiple:
+        rule = f"Both sides must be multiples of {multiple}"
     elif min(size_wh) < min_side:
         rule = f"Both sides must be at least {min_side} pixels"
     elif width * height > max_area:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from qwen_serving import torchvision_ops
+from qwen_serving import single_stream, torchvision_ops
 from qwen_serving.adapters import Adapters, AdapterSet, read_adapters
 from qwen_serving.stage import Stage, Tensors
 from qwen_serving.stage_settings import Bucket
@@ -29,8 +29,10 @@ class TritonPythonModel(Stage):
     HIDDEN_STATES [S, C] packed latents, then those of the condition images; TIMESTEP [1] in
     0..1; ENCODER_HIDDEN_STATES [L, D]; IMG_SHAPES [k, 3] frames, height and width in
     latent patches of the output and of each condition image; GUIDANCE [1] where the
-    checkpoint is guidance-distilled; ADAPTERS [1] JSON of LoRA scales by name, without which
-    the base model runs. Output: NOISE_PRED [S, C].
+    checkpoint is guidance-distilled; IMG_MASK [M] in the 2.x line (`single_stream.py`), which
+    takes the condition images before the output; ADAPTERS [1] JSON of LoRA scales by name,
+    without which the base model runs. Output: NOISE_PRED [S, C], in the 2.x line of the output
+    alone.
     """
 
     quantised_layers = r"transformer_blocks\.\d+\.(attn|img_mlp|txt_mlp)\."
@@ -54,6 +56,9 @@ class TritonPythonModel(Stage):
     def batches(self, bucket: Bucket) -> list[list[Example]]:
         """A step on noise; also two with a mask between them, where that is other code."""
         config = self.network.config
+        if "context_in_dim" in config:
+            widths = {"channels": config.in_channels, "text_width": config.context_in_dim}
+            return [[single_stream.example(bucket, **widths)]]
         widths = {"channels": config.in_channels, "text_width": config.joint_attention_dim}
         one = step_example(bucket, **widths)
         if not self.settings.compile:
@@ -61,34 +66,38 @@ class TritonPythonModel(Stage):
         return [[one], [one, step_example(bucket, **widths, tokens=TEXT_TOKENS // 2)]]
 
     def group_key(self, inputs: Tensors) -> Hashable:
-        """Picture shapes and adapters must agree; text lengths need not.
+        """Picture shapes and adapters must agree; text lengths only in the 2.x line.
 
         The first because of the rotary table, the second because adapters are the network's
-        state.
+        state. In the 2.x line what follows a text stands where the text ends.
         """
         shapes = tuple(inputs["IMG_SHAPES"][0].flatten().tolist())
         hidden = inputs["HIDDEN_STATES"].shape
-        return shapes, hidden, "GUIDANCE" in inputs, self._adapters_of(inputs)
+        layout = single_stream.layout_of(inputs)
+        return shapes, hidden, layout, "GUIDANCE" in inputs, self._adapters_of(inputs)
 
     def run(self, group: Sequence[Tensors]) -> list[Tensors]:
         """One forward pass; shorter texts are padded and masked out of the attention."""
         text, mask = _pad([inputs["ENCODER_HIDDEN_STATES"][0] for inputs in group])
         shapes = [tuple(row) for row in group[0]["IMG_SHAPES"][0].tolist()]
-        guidance = None
-        if "GUIDANCE" in group[0]:
-            guidance = torch.cat([inputs["GUIDANCE"].reshape(1) for inputs in group])
         adapters = self._adapters_of(group[0])
         self.adapters.activate(adapters)
         self.adapters.verify(adapters)
-        noise = self.network(
-            hidden_states=self._stack(group, "HIDDEN_STATES"),
-            timestep=torch.cat([inputs["TIMESTEP"].reshape(1) for inputs in group]).to(self.dtype),
-            guidance=guidance,
-            encoder_hidden_states=text.to(self.dtype),
-            encoder_hidden_states_mask=mask,
-            img_shapes=[shapes] * len(group),
-            return_dict=False,
-        )[0]
+        common = {
+            "hidden_states": self._stack(group, "HIDDEN_STATES"),
+            "timestep": torch.cat([inputs["TIMESTEP"].reshape(1) for inputs in group]).to(
+                self.dtype
+            ),
+            "encoder_hidden_states": text.to(self.dtype),
+            "encoder_hidden_states_mask": mask,
+            "img_shapes": [shapes] * len(group),
+            "return_dict": False,
+        }
+        if "IMG_MASK" in group[0]:
+            masks = [inputs["IMG_MASK"] for inputs in group]
+            noise = single_stream.predict(self.network, common, masks)
+        else:
+            noise = self.network(**common, guidance=_guidance(group))[0]
         return [{"NOISE_PRED": row[None].float()} for row in noise]
 
     def _adapters_of(self, inputs: Tensors) -> AdapterSet:
@@ -97,6 +106,12 @@ class TritonPythonModel(Stage):
 
     def _stack(self, group: Sequence[Tensors], name: str) -> torch.Tensor:
         return torch.cat([inputs[name] for inputs in group]).to(self.dtype)
+
+
+def _guidance(group: Sequence[Tensors]) -> torch.Tensor | None:
+    if "GUIDANCE" not in group[0]:
+        return None
+    return torch.cat([inputs["GUIDANCE"].reshape(1) for inputs in group])
 
 
 def _pad(texts: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:

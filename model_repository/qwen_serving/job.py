@@ -15,6 +15,7 @@ import torch
 from diffusers import pipelines as diffusers_pipelines
 from PIL import Image
 
+from qwen_serving import single_stream
 from qwen_serving.exported import Exported
 from qwen_serving.job_request import JobRequest
 from qwen_serving.preview import LatentPreview
@@ -47,8 +48,11 @@ class Job:
         self._started = time.monotonic()
         self._timings = StageTimings()
         self._calls = StageCalls(device, exact=request.exact, timings=self._timings)
+        side = exported.manifest.get("latent_px", 8)
         self._preview = LatentPreview(
-            exported.manifest["latent_rgb"], (request.height // 8, request.width // 8)
+            exported.manifest["latent_rgb"],
+            (request.height // side, request.width // side),
+            packed=exported.manifest.get("packs_latents", True),
         )
 
     def run(self) -> None:
@@ -62,7 +66,7 @@ class Job:
         self._check()
         pipeline = self._build_pipeline()
         result = pipeline(**self._arguments())
-        image = np.asarray(result.images[0])
+        image = _opaque(np.asarray(result.images[0]))
         event = {
             "event": "image",
             "seed": self._request.seed,
@@ -83,7 +87,6 @@ class Job:
             "text_encoder": RemoteTextEncoder(
                 folder / "text_encoder", stages["text_encoder"], self._calls
             ),
-            "tokenizer": self._exported.tokenizer,
             "transformer": RemoteTransformer(
                 folder / "transformer",
                 stages["transformer"],
@@ -95,6 +98,8 @@ class Job:
         name = manifest["pipeline"]
         if self._request.mask is not None:
             name = manifest["inpaint_pipeline"]
+        if self._exported.tokenizer is not None:
+            modules["tokenizer"] = self._exported.tokenizer
         if self._exported.processor is not None:
             modules["processor"] = self._exported.processor
         pipeline = getattr(diffusers_pipelines, name)(**modules)
@@ -134,6 +139,8 @@ class Job:
             "callback_on_step_end": self._on_step_end,
             "callback_on_step_end_tensor_inputs": ["latents"],
         }
+        if self._exported.is_single_stream:
+            arguments |= single_stream.arguments(self._exported.manifest)
         if request.mask is not None:
             arguments["image"] = Image.fromarray(request.images[0])
             arguments["mask_image"] = Image.fromarray(request.mask)
@@ -161,3 +168,12 @@ class Job:
         position = pipeline.scheduler.step_index
         clean = self._preview.observe(latents, float(sigmas[position - 1]), float(sigmas[position]))
         return self._preview.paint(clean) if step % every == 0 and step < total else None
+
+
+def _opaque(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """RGB 0..1; what a picture with alpha leaves open is white."""
+    if image.shape[2] == 3:
+        return image
+    alpha = image[:, :, 3:]
+    blended: npt.NDArray[np.float32] = image[:, :, :3] * alpha + (1 - alpha)
+    return blended

@@ -70,6 +70,19 @@ def read_request(request: Any) -> JobRequest:
     return job
 
 
+def check_model(job: JobRequest, manifest: Mapping[str, Any]) -> None:
+    """Check what depends on the exported checkpoint.
+
+    Raises:
+        ValueError: its pipeline paints no such size, or does not inpaint.
+    """
+    multiple = manifest.get("size_multiple", 16)
+    if job.width % multiple or job.height % multiple:
+        raise ValueError(f"sides are multiples of {multiple}, got {job.width}x{job.height}")
+    if job.mask is not None and not manifest["inpaint_pipeline"]:
+        raise ValueError(f"a {manifest['pipeline']} paints no masks")
+
+
 def _check(job: JobRequest) -> None:
     if job.width % 16 or job.height % 16 or min(job.width, job.height) < 16:
         raise ValueError(f"sides are multiples of 16, got {job.width}x{job.height}")

@@ -25,7 +25,7 @@ TEMPLATE_TOKENS = 128
 CONDITION_AREAS = {"text_encoder": 384 * 384, "vae": 1024 * 1024}
 """Areas in pixels to which edits scale their references, in diffusers."""
 TRANSFORMER_TENSORS = 28
-VAE_TENSORS = 36
+VAE_TENSORS = 44
 TEXT_TENSORS = 16
 
 
@@ -75,7 +75,8 @@ def job_bytes(
     rows = 2 if request.true_cfg_scale > 1 else 1
     pictures = [(request.width, request.height), *encoded]
     vae = [_vae_of(shape, size, number_bytes, tiling_min_side) for size in pictures]
-    cut = text_tokens if request.images and request.mask is None else min(text_tokens, TEXT_LIMIT)
+    is_cut = "context_in_dim" not in shape.transformer and not _has_references(request)
+    cut = min(text_tokens, TEXT_LIMIT) if is_cut else text_tokens
     return (
         rows * transformer_bytes(shape.transformer, picture_tokens, cut, number_bytes)
         + vae[0]
@@ -100,13 +101,14 @@ def transformer_bytes(
 def vae_bytes(
     config: Mapping[str, Any], width: int, height: int, tiling_min_side: int, number_bytes: int
 ) -> int:
-    """One picture through a half of the VAE: 36 tensors of (base_dim, height, width), of a tile.
+    """One picture through a half of the VAE: 44 tensors of (base_dim, height, width), of a tile.
 
     A third of them and more are the inputs of every convolution, which the network keeps for a next
     frame that never comes. Besides, whole pictures of 3 channels: the tiles and their blend.
     """
     tile = [min(side, tiling_min_side) if tiling_min_side else side for side in (width, height)]
-    tensors = VAE_TENSORS * int(config["base_dim"]) * math.prod(tile)
+    channels = max(int(config["base_dim"]), int(config.get("decoder_base_dim") or 0))
+    tensors = VAE_TENSORS * channels * math.prod(tile)
     pictures = 6 * 3 * width * height
     return (tensors + pictures) * number_bytes
 
@@ -136,6 +138,10 @@ def describe(request: JobRequest) -> str:
     count = len(request.images) - (request.mask is not None)
     references = f" with {count} reference{'s' if count > 1 else ''}" if count else ""
     return f"A {request.width}x{request.height} picture{references}"
+
+
+def _has_references(request: JobRequest) -> bool:
+    return bool(request.images) and request.mask is None
 
 
 def _vae_of(shape: CheckpointShape, size: tuple[int, int], number_bytes: int, tile: int) -> int:

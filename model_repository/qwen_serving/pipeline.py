@@ -29,7 +29,7 @@ from qwen_serving.job_errors import (
     StageError,
 )
 from qwen_serving.job_queue import JobQueue, QueuedJob
-from qwen_serving.job_request import JobRequest, read_request
+from qwen_serving.job_request import JobRequest, check_model, read_request
 
 if TYPE_CHECKING:
     from qwen_serving.workshop import Workshop
@@ -73,6 +73,7 @@ class TritonPythonModel:
             sender = request.get_response_sender()
             try:
                 job = read_request(request)
+                check_model(job, self._shape.manifest)
             except Exception as error:
                 _fail(sender, "invalid_request", str(error), pb_utils.TritonError.INVALID_ARG)
                 continue

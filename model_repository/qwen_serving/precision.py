@@ -84,7 +84,7 @@ def quantise(network: Any, precision: str, device: torch.device, *, layers: str)
     try:
         from torchao.quantization import quantize_
     except ImportError as error:
-        message = f"precision {precision} needs torchao, which cannot be imported: {error}"
+        message = f"precision {precision} needs torchao (extra quantised): {error}"
         raise PrecisionError(message) from error
     start = re.compile(layers)
     count = 0

@@ -44,6 +44,11 @@ class _Remote(torch.nn.Module):
 class RemoteTextEncoder(_Remote):
     """`text_encoder(...)` of the pipelines, on the model `qwen_text_encoder`."""
 
+    def __init__(self, config_folder: Path, stage: StageName, calls: StageCalls) -> None:
+        super().__init__(config_folder, stage, calls)
+        # The 2.x pipeline hooks the final norm to take it out; the stage has done so already.
+        self.model = torch.nn.ModuleDict({"norm": torch.nn.Identity()})
+
     def forward(
         self,
         input_ids: torch.Tensor,
@@ -109,6 +114,11 @@ class RemoteTransformer(_Remote):
         self._unconditional: dict[str, torch.Tensor | str] | None = None
         self._ahead: Future[torch.Tensor] | None = None
 
+    @property
+    def transformer_blocks(self) -> range:
+        """The 2.x pipeline counts them."""
+        return range(self.config.num_layers)
+
     @contextmanager
     def cache_context(self, name: str) -> Iterator[None]:
         """The pipelines name the branch of guidance they are in: "cond" or "uncond"."""
@@ -123,6 +133,7 @@ class RemoteTransformer(_Remote):
         encoder_hidden_states_mask: torch.Tensor | None = None,
         img_shapes: list[Any] | None = None,
         guidance: torch.Tensor | None = None,
+        img_mask: torch.Tensor | None = None,
         **_: Any,
     ) -> tuple[torch.Tensor]:
         """Predict the noise of (1, S, C) latents."""
@@ -133,6 +144,8 @@ class RemoteTransformer(_Remote):
         fixed = _fixed_inputs(encoder_hidden_states, encoder_hidden_states_mask, img_shapes)
         if guidance is not None:
             fixed["GUIDANCE"] = guidance.reshape(1, 1).float()
+        if img_mask is not None:
+            fixed["IMG_MASK"] = img_mask.bool()
         if self._adapters is not None:
             fixed["ADAPTERS"] = self._adapters
         if self._branch == "uncond":

@@ -17,12 +17,15 @@ torchvision_ops.declare()
 
 import transformers  # noqa: E402
 
+BEFORE_NORM = "Qwen3VLForConditionalGeneration"
+
 
 class TritonPythonModel(Stage):
     """Inputs per request (batch dimension 1, no padding):
 
     INPUT_IDS [L]; with pictures also PIXEL_VALUES [P, patch] and IMAGE_GRID_THW [k, 3], as the
-    checkpoint's processor makes them. Output: HIDDEN_STATES [L, D] after the final norm.
+    checkpoint's processor makes them. Output: HIDDEN_STATES [L, D] after the final norm, or
+    before it in the 2.x line, which was trained so.
     """
 
     quantised_layers = r"model\.language_model\.layers\."
@@ -32,6 +35,8 @@ class TritonPythonModel(Stage):
         config = json.loads((folder / "config.json").read_text())
         cls = getattr(transformers, config["architectures"][0])
         network = cls.from_pretrained(folder, dtype=self.dtype, local_files_only=True)
+        if config["architectures"][0] == BEFORE_NORM:
+            network.model.language_model.norm = torch.nn.Identity()
         self.network = self.place(network)
         self.image_token_id = config["image_token_id"]
 

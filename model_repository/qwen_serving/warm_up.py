@@ -73,14 +73,14 @@ def text_example() -> Example:
     return {"INPUT_IDS": np.arange(TEXT_TOKENS, dtype=np.int64)[None]}
 
 
-def picture_example(bucket: Bucket) -> Example:
+def picture_example(bucket: Bucket, *, channels: int = 3) -> Example:
     """A picture of noise, for the VAE's encoder."""
-    return {"IMAGE": _noise(1, 3, 1, bucket.height, bucket.width).clip(-1, 1)}
+    return {"IMAGE": _noise(1, channels, 1, bucket.height, bucket.width).clip(-1, 1)}
 
 
-def latents_example(bucket: Bucket, *, channels: int) -> Example:
+def latents_example(bucket: Bucket, *, channels: int, latent_px: int = LATENT_PX) -> Example:
     """Noise for the VAE's decoder."""
-    sides = bucket.height // LATENT_PX, bucket.width // LATENT_PX
+    sides = bucket.height // latent_px, bucket.width // latent_px
     return {"LATENTS": _noise(1, channels, 1, *sides)}
 
 

@@ -1,6 +1,5 @@
 """An ML engineer's way: a checkpoint on disk, exported, served, verified; and a corrupted one."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,26 +12,28 @@ from export_scripts.cli import app
 from export_scripts.demo import install_demo_segmenter
 from export_scripts.demo_qwen import save_edit_checkpoint, save_generation_checkpoint
 from export_scripts.plain_pipeline import load_pipeline
+from export_scripts.promotion import serve_offline
+from export_scripts.repository_skeleton import create_repository
 from tests.acceptance.served import Served
 
 pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of its own with freshly exported checkpoints of another seed."""
     folder = tmp_path_factory.mktemp("exported")
     target = folder / "model_repository"
-    weights = shutil.ignore_patterns("weights*", "pipeline*", "*.onnx", "__pycache__")
-    shutil.copytree(repository, target, ignore=weights)
+    create_repository(target)
     install_demo_segmenter(target)
     save_generation_checkpoint(folder / "generation", seed=21)
     save_edit_checkpoint(folder / "edit", seed=21)
-    for name in ("generation", "edit"):
+    for name, model in (("generation", "qwen_image"), ("edit", "qwen_image_edit")):
         arguments = ["--source", str(folder / name), "--repository", str(target)]
         sizes = ["--size", "128", "--reference-size", "192"]
         done = CliRunner().invoke(app, ["qwen", *arguments, *sizes])
         assert done.exit_code == 0, done.output
+        serve_offline(target, model, 1)
     return target
 
 

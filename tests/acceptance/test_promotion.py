@@ -83,7 +83,7 @@ def run(name: str, repository: Path, gateway: Served) -> Result:
 def picture_of(gateway: Served, job: dict[str, Any]) -> np.ndarray:
     assert job["status"] == "succeeded", job
     content = gateway.http.get(job["output"][0]["url"]).content
-    return codec.decode(content).pixels.astype(int)
+    return codec.decode_image(content).pixels.astype(int)
 
 
 def plain(repository: Path, version: int, job: dict[str, Any] = JOB) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from export_scripts.demo_qwen import save_edit_checkpoint, save_generation_checkpoint
+from export_scripts.demo_single_stream import save_single_stream_checkpoint
 from export_scripts.promotion import serve_offline
 from export_scripts.qwen_models import GENERATION, StageOptions
 from export_scripts.qwen_repository import install_checkpoint
@@ -24,6 +25,13 @@ def generation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def edit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("qwen-image-edit")
     save_edit_checkpoint(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def single_stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("single-stream")
+    save_single_stream_checkpoint(folder, sigmas=[1.0, 0.6, 0.2])
     return folder
 
 

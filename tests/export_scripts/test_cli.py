@@ -1,5 +1,6 @@
 """`retouch-export` on the command line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 from export_scripts.cli import app
 from export_scripts.demo import SEGMENTER, install_demo_segmenter, is_installed
 
+SOMEBODYS = json.dumps({"stages": {"transformer": {"model": "somebody_s", "version": 1}}})
 DEMO_FILES = (
     "fastsam/1/model.onnx",
     "qwen_image/1/pipeline/retouch.json",
@@ -20,7 +22,7 @@ def filled(tmp_path: Path) -> Path:
     """A repository that somebody filled."""
     for name in DEMO_FILES:
         (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_text("somebody's")
+        (tmp_path / name).write_text(SOMEBODYS)
     return tmp_path
 
 
@@ -37,7 +39,7 @@ def test_demo_if_absent_leaves_a_filled_repository_alone(filled: Path) -> None:
     assert result.exit_code == 0
     assert f"models are in {filled}" in result.output
     assert sorted(filled.rglob("*")) == before
-    assert {(filled / name).read_text() for name in DEMO_FILES} == {"somebody's"}
+    assert {(filled / name).read_text() for name in DEMO_FILES} == {SOMEBODYS}
 
 
 @pytest.mark.parametrize("missing", DEMO_FILES)

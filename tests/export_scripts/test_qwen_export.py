@@ -147,7 +147,23 @@ def test_an_unreadable_adapter_is_refused(
 
 def test_a_checkpoint_is_served_as_its_own_model(checkpoint: Checkpoint, repository: Path) -> None:
     with pytest.raises(ExportError, match="served as qwen_image, not qwen_image_edit"):
-        export_qwen(checkpoint, repository, model=EDIT)
+        export_qwen(checkpoint, repository, model=EDIT.name)
+
+
+def test_the_single_stream_line_becomes_either_model_on_one_network(
+    single_stream: Path, repository: Path
+) -> None:
+    checkpoint = find_checkpoint(str(single_stream))
+    store = VersionStore(repository)
+    for name in ("qwen_image", "qwen_image_edit"):
+        assert export_qwen(checkpoint, repository, model=name) == (name, 1)
+    assert store.stages("qwen_image", 1) == store.stages("qwen_image_edit", 1)
+    manifest = store.manifest("qwen_image", 1)
+    assert (manifest["size_multiple"], manifest["latent_px"]) == (32, 16)
+    assert manifest["sigmas"] == [1.0, 0.6, 0.2], "the author's own steps"
+    assert manifest["default_num_inference_steps"] == 3
+    with pytest.raises(ExportError, match="no ONNX graphs of a QwenImage21Pipeline"):
+        export_qwen(checkpoint, repository, options=StageOptions(onnx=frozenset({"vae_decoder"})))
 
 
 def test_an_unknown_pipeline_is_refused(generation: Path, repository: Path, tmp_path: Path) -> None:

@@ -77,7 +77,10 @@ def test_the_manifest_describes_the_model(installed: Path) -> None:
             "vae_encoder": onnx,
             "vae_decoder": onnx,
         },
-        "dimensions": {"latents": 64, "text": 32, "z": 16},
+        "dimensions": {"latents": 64, "text": 32, "z": 16, "picture": 3, "slot_side": 1},
+        "latent_px": 8,
+        "packs_latents": True,
+        "size_multiple": 16,
         "source": "a test",
         "demo": True,
     }

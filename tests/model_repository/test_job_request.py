@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qwen_serving.job_request import JobRequest, read_request
+from qwen_serving.job_request import JobRequest, check_model, read_request
 from tests.model_repository.in_process import request
 
 PICTURE = np.zeros((8, 12, 3), np.uint8)
@@ -98,3 +98,17 @@ def test_adapters_are_read() -> None:
 def test_adapters_that_are_no_scales_are_refused() -> None:
     with pytest.raises(ValueError, match="adapters are a JSON object"):
         read(ADAPTERS='["removal"]')
+
+
+def test_a_size_between_the_steps_of_a_checkpoint_is_refused() -> None:
+    manifest = {"size_multiple": 32, "inpaint_pipeline": None, "pipeline": "QwenImage21Pipeline"}
+    check_model(read(WIDTH=96), manifest)
+    with pytest.raises(ValueError, match="multiples of 32, got 80x64"):
+        check_model(read(WIDTH=80), manifest)
+
+
+def test_a_mask_is_refused_where_nothing_inpaints() -> None:
+    job = read(WIDTH=16, HEIGHT=16, IMAGE_1=PICTURE, MASK=np.zeros((8, 12), np.uint8))
+    check_model(job, {"inpaint_pipeline": "QwenImageInpaintPipeline"})
+    with pytest.raises(ValueError, match="a QwenImageEditPlusPipeline paints no masks"):
+        check_model(job, {"inpaint_pipeline": None, "pipeline": "QwenImageEditPlusPipeline"})

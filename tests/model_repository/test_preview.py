@@ -53,3 +53,11 @@ def test_offsets_are_added_and_colours_clipped() -> None:
     weights[-1] = [0.0, 1.0, -3.0]
     painted = LatentPreview(weights, (2, 2)).paint(torch.zeros(1, 1, 16))
     assert painted.tolist() == [[[128, 255, 0]] * 2] * 2
+
+
+def test_latents_that_are_not_packed_are_painted_as_they_lie() -> None:
+    latents = torch.rand(4, 2, 3) * 2 - 1
+    preview = LatentPreview(first_three_channels(), (2, 3), packed=False)
+    painted = preview.paint(latents.flatten(1).T[None])
+    expected = ((latents[:3].permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
+    assert np.array_equal(painted, expected)

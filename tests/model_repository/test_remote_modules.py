@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKLQwenImage
 from tritonclient.utils import np_to_triton_dtype
 
 from qwen_serving.job_errors import StageError
 from qwen_serving.remote_modules import RemoteTextEncoder, RemoteTransformer, RemoteVae
 from qwen_serving.stage_calls import StageCalls
 from qwen_serving.stage_name import StageName
-from qwen_serving.vae import AutoencoderKLQwenImage, Decoder, Encoder
+from qwen_serving.vae import Decoder, Encoder
 from tests.model_repository.backend_utils import (
     SERVED,
     InferenceRequest,

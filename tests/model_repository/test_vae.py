@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKLQwenImage
 
 from export_scripts.vae_graph import export_vae_halves
 from qwen_serving.onnx_half import TritonPythonModel as OnnxHalf
-from qwen_serving.vae import AutoencoderKLQwenImage, Decoder, Encoder
+from qwen_serving.vae import Decoder, Encoder
 from tests.model_repository.backend_utils import TritonError
 from tests.model_repository.in_process import (
     answers,
