@@ -6,9 +6,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import torch
-from diffusers import QwenImagePipeline, QwenImageTransformer2DModel
-from peft import LoraConfig, get_peft_model_state_dict
+from qwen_serving import torchvision_ops
+
+torchvision_ops.declare()
+
+import torch  # noqa: E402
+from diffusers import QwenImagePipeline, QwenImageTransformer2DModel  # noqa: E402
+from peft import LoraConfig, get_peft_model_state_dict  # noqa: E402
 
 TARGETS = {
     "removal": ["to_q", "to_k", "to_v", "to_out.0"],

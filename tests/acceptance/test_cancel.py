@@ -2,8 +2,19 @@
 
 import time
 
-from tests.acceptance.plain_diffusers import difference, paint
+import pytest
+
+from gateway.inference import GENERATION_MODEL, PictureRequest
+from tests.acceptance.direct_jobs import DirectJob, run_jobs
+from tests.acceptance.plain_diffusers import (
+    difference,
+    paint,
+    paint_request,
+    pixel_difference,
+)
 from tests.acceptance.served import Served, eventually
+
+STEPS = 8
 
 
 def step_of(gateway: Served, job: dict[str, object]) -> int:
@@ -36,6 +47,39 @@ def test_batch_mates_of_a_canceled_job_are_unchanged(gateway: Served) -> None:
         assert gateway.finish(jobs[seed])["status"] == "succeeded"
         picture = gateway.http.get(f"/v1/jobs/{jobs[seed]['id']}/result").content
         assert difference(picture, paint(prompts[seed], seed=seed, steps=30)) <= 1
+
+
+@pytest.mark.timeout(300)
+def test_a_cancel_at_any_step_leaves_the_other_three_of_a_batch_alone(gateway: Served) -> None:
+    prompts = ["a cup", "an elephant in a long corridor of mirrors", "a hill", "rain on glass"]
+    requests = [
+        PictureRequest(
+            model=GENERATION_MODEL,
+            prompt=prompt,
+            width=128,
+            height=128,
+            num_inference_steps=STEPS,
+            true_cfg_scale=1.0,
+            seed=seed,
+        )
+        for seed, prompt in enumerate(prompts)
+    ]
+    expected = [paint_request(request) for request in requests]
+    before = gateway.statistics("qwen_image_transformer")
+    for step in range(STEPS + 1):
+        leaves = step % len(requests)
+        batch = [
+            DirectJob(request=request, leaves_after_step=step if index == leaves else None)
+            for index, request in enumerate(requests)
+        ]
+        served = run_jobs(gateway.triton["grpc"], batch)
+        for index, picture in enumerate(served):
+            assert (picture is None) == (index == leaves)
+            if picture is not None:
+                assert pixel_difference(picture, expected[index]) <= 1, (step, index)
+    after = gateway.statistics("qwen_image_transformer")
+    # They did share passes; canaries, each a pass of its own, only lower the figure.
+    assert (after[0] - before[0]) / (after[1] - before[1]) > 1.3
 
 
 def test_cancel_of_a_queued_job_is_at_once(gateway: Served) -> None:
