@@ -183,9 +183,9 @@ def _served(url: str, case: GoldenCase, model: str) -> Image:
         "WIDTH": np.array([case.side], np.int32),
         "HEIGHT": np.array([case.side], np.int32),
         "NUM_INFERENCE_STEPS": np.array([case.steps], np.int32),
-        "TRUE_CFG_SCALE": np.array([case.true_cfg_scale], np.float32),
+        "TRUE_CFG_SCALE": np.array([case.true_cfg_scale], np.float64),
         "SEED": np.array([case.seed], np.int64),
-        "STRENGTH": np.array([0.9], np.float32),
+        "STRENGTH": np.array([0.9], np.float64),
     }
     for number, image in enumerate(_conditions(case), start=1):
         inputs[f"IMAGE_{number}"] = image

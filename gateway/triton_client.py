@@ -254,9 +254,9 @@ def _paint_inputs(request: PictureRequest) -> triton_canaries.Inputs:
         "WIDTH": np.array([request.width], np.int32),
         "HEIGHT": np.array([request.height], np.int32),
         "NUM_INFERENCE_STEPS": np.array([request.num_inference_steps], np.int32),
-        "TRUE_CFG_SCALE": np.array([request.true_cfg_scale], np.float32),
+        "TRUE_CFG_SCALE": np.array([request.true_cfg_scale], np.float64),
         "SEED": np.array([request.seed], np.int64),
-        "STRENGTH": np.array([request.strength], np.float32),
+        "STRENGTH": np.array([request.strength], np.float64),
         "PREVIEW_EVERY": np.array([request.preview_every], np.int32),
     }
     if request.is_batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -74,13 +75,19 @@ def check_model(job: JobRequest, manifest: Mapping[str, Any]) -> None:
     """Check what depends on the exported checkpoint.
 
     Raises:
-        ValueError: its pipeline paints no such size, or does not inpaint.
+        ValueError: its pipeline paints no such size, does not inpaint, misses a picture, or has
+            no use for one.
     """
     multiple = manifest.get("size_multiple", 16)
     if job.width % multiple or job.height % multiple:
         raise ValueError(f"sides are multiples of {multiple}, got {job.width}x{job.height}")
+    pipeline = manifest.get("pipeline", "")
     if job.mask is not None and not manifest["inpaint_pipeline"]:
-        raise ValueError(f"a {manifest['pipeline']} paints no masks")
+        raise ValueError(f"a {pipeline} paints no masks")
+    if "Edit" in pipeline and not job.images:
+        raise ValueError("an edit needs IMAGE_1, got no picture")
+    if pipeline == "QwenImagePipeline" and job.images and job.mask is None:
+        raise ValueError(f"a {pipeline} takes IMAGE_1 with a MASK alone, got {len(job.images)}")
 
 
 def _check(job: JobRequest) -> None:
@@ -92,7 +99,21 @@ def _check(job: JobRequest) -> None:
         raise ValueError(f"num_inference_steps is 0 to {MAX_STEPS}, got {job.num_inference_steps}")
     if not 0 < job.strength <= 1:
         raise ValueError(f"strength is above 0 and at most 1, got {job.strength}")
+    if not math.isfinite(job.true_cfg_scale):
+        raise ValueError(f"true_cfg_scale is a finite number, got {job.true_cfg_scale}")
     if job.priority not in (0, 1):
         raise ValueError(f"priority is 0 (interactive) or 1 (batch), got {job.priority}")
-    if job.mask is not None and not job.images:
-        raise ValueError("a mask needs the picture it belongs to in IMAGE_1")
+    if job.mask is not None:
+        _check_mask(job.mask, job.images)
+
+
+def _check_mask(mask: npt.NDArray[np.uint8], images: tuple[npt.NDArray[np.uint8], ...]) -> None:
+    if len(images) != 1:
+        raise ValueError(
+            f"a mask needs the picture it belongs to in IMAGE_1 and no other, got {len(images)}"
+        )
+    mask_size, image_size = (
+        "x".join(map(str, shape[1::-1])) for shape in (mask.shape, images[0].shape)
+    )
+    if mask_size != image_size:
+        raise ValueError(f"MASK is as large as IMAGE_1, {image_size}; got {mask_size}")

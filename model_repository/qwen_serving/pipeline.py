@@ -73,11 +73,13 @@ class TritonPythonModel:
             sender = request.get_response_sender()
             try:
                 job = read_request(request)
-                check_model(job, self._shape.manifest)
+                is_canary = job.num_inference_steps == 0
+                if not is_canary:
+                    check_model(job, self._shape.manifest)
             except Exception as error:
                 _fail(sender, "invalid_request", str(error), pb_utils.TritonError.INVALID_ARG)
                 continue
-            if job.num_inference_steps == 0:
+            if is_canary:
                 self._answer_canary(sender)
                 continue
             self._put_in_line(job, sender, request.timeout())

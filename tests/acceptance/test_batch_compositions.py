@@ -61,7 +61,7 @@ def requests(draw: st.DrawFn) -> PictureRequest:
         parts["images"] = tuple(picture(n, CONDITIONS_WH[n]) for n in range(count))
     if task == "inpaint":
         parts |= {"images": (picture(9, size_wh),), "mask": hole(size_wh)}
-        parts["strength"] = draw(st.sampled_from([0.5, 0.8, 1.0]))
+        parts["strength"] = draw(st.sampled_from([0.3, 1 / 3, 0.6, 0.8, 1.0]))
     return PictureRequest(
         model=EDIT_MODEL if task == "edit" else GENERATION_MODEL,
         prompt=draw(st.sampled_from(PROMPTS)),

@@ -9,6 +9,7 @@ from qwen_serving.job_request import JobRequest, check_model, read_request
 from tests.model_repository.in_process import request
 
 PICTURE = np.zeros((8, 12, 3), np.uint8)
+MASK = PICTURE[..., 0]
 
 
 def read(**values: Any) -> JobRequest:
@@ -62,7 +63,11 @@ def test_pictures_outlive_the_request() -> None:
         ({"STRENGTH": 0.0}, "above 0 and at most 1", "0.0"),
         ({"STRENGTH": 1.5}, "above 0 and at most 1", "1.5"),
         ({"STRENGTH": float("nan")}, "above 0 and at most 1", "nan"),
-        ({"MASK": PICTURE[..., 0]}, "IMAGE_1", "mask"),
+        ({"TRUE_CFG_SCALE": float("nan")}, "a finite number", "nan"),
+        ({"PRIORITY": 2}, r"0 \(interactive\) or 1 \(batch\)", "2"),
+        ({"MASK": MASK}, "IMAGE_1", "got 0"),
+        ({"MASK": MASK, "IMAGE_1": PICTURE, "IMAGE_2": PICTURE}, "no other", "got 2"),
+        ({"MASK": MASK.T, "IMAGE_1": PICTURE}, "as large as IMAGE_1, 12x8", "got 8x12"),
     ],
 )
 def test_a_refusal_names_the_limit_and_the_value(
@@ -112,3 +117,36 @@ def test_a_mask_is_refused_where_nothing_inpaints() -> None:
     check_model(job, {"inpaint_pipeline": "QwenImageInpaintPipeline"})
     with pytest.raises(ValueError, match="a QwenImageEditPlusPipeline paints no masks"):
         check_model(job, {"inpaint_pipeline": None, "pipeline": "QwenImageEditPlusPipeline"})
+
+
+GENERATION = {"pipeline": "QwenImagePipeline", "inpaint_pipeline": "QwenImageInpaintPipeline"}
+EDIT = {"pipeline": "QwenImageEditPlusPipeline", "inpaint_pipeline": None}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "pictures", "says"),
+    [
+        (GENERATION, {"IMAGE_1": PICTURE}, "IMAGE_1 with a MASK alone, got 1"),
+        (EDIT, {}, "an edit needs IMAGE_1"),
+        (EDIT, {"IMAGE_1": PICTURE, "MASK": MASK}, "paints no masks"),
+    ],
+)
+def test_pictures_that_the_checkpoint_has_no_use_for_are_refused(
+    manifest: dict[str, Any], pictures: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        check_model(read(**pictures), manifest)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "pictures"),
+    [
+        (GENERATION, {}),
+        (GENERATION, {"IMAGE_1": PICTURE, "MASK": MASK}),
+        (EDIT, {f"IMAGE_{n}": PICTURE for n in (1, 2, 3, 4)}),
+    ],
+)
+def test_pictures_that_belong_to_the_task_are_taken(
+    manifest: dict[str, Any], pictures: dict[str, Any]
+) -> None:
+    check_model(read(**pictures), manifest)
