@@ -65,6 +65,22 @@ def test_the_models_describe_themselves(other_gateway: Served) -> None:
     assert models["qwen_image"]["defaults"]["size"] == [128, 128]
 
 
+def test_four_megapixels_are_painted(other_gateway: Served) -> None:
+    """The limit itself, in one step; the VAE works in tiles."""
+    job = other_gateway.finish(
+        other_gateway.submit(
+            task="generate",
+            prompt="a wide wall",
+            size="4096x1024",
+            num_inference_steps=1,
+            true_cfg_scale=1,
+            seed=1,
+        )
+    )
+    assert job["status"] == "succeeded", job["error"]
+    assert (job["output"][0]["width"], job["output"][0]["height"]) == (4096, 1024)
+
+
 def test_one_corrupted_tensor_is_found(other_gateway: Served, exported: Path) -> None:
     weights = exported / "qwen_image_transformer" / "1" / "weights"
     file = next(weights.glob("*.safetensors"))

@@ -79,9 +79,10 @@ def test_guidance_equals_plain_diffusers(gateway: Served) -> None:
     assert difference(result(gateway, job), expected) <= 1
 
 
-@pytest.mark.parametrize("references", [0, 1, 2])
+@pytest.mark.parametrize("references", [0, 1, 2, 3])
 def test_edit_equals_plain_diffusers(gateway: Served, references: int) -> None:
-    others = [Image.fromarray(data.coffee()), Image.fromarray(data.chelsea())][:references]
+    pictures = (data.coffee(), data.chelsea(), data.rocket())
+    others = [Image.fromarray(picture) for picture in pictures[:references]]
     job = gateway.submit(
         task="edit",
         prompt="make it night",

@@ -11,6 +11,7 @@ from typing import Any
 
 import diffusers
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hypothesis import given
@@ -25,6 +26,7 @@ from qwen_serving.memory_estimate import (
     tokens_of,
     transformer_bytes,
     vae_bytes,
+    vae_graph_bytes,
 )
 
 FACTOR = 3.0
@@ -144,12 +146,28 @@ def test_tiles_bound_the_vae() -> None:
     assert need(SMALL, tiling_min_side=1024) == need(SMALL, tiling_min_side=0)
 
 
-def test_graphs_know_no_tiles() -> None:
+def test_graphs_know_no_tiles_and_hold_their_scores() -> None:
     settings = {"settings": {"vae_decoder": {"engine": "onnx"}}}
     shape = replace(SHAPE, manifest=settings)
     large = replace(SMALL, width=2048, height=2048)
-    tiled = job_bytes(shape, large, number_bytes=2, tiling_min_side=1024)
-    assert tiled == need(large, tiling_min_side=0)
+    in_graphs = job_bytes(shape, large, number_bytes=2, tiling_min_side=1024)
+    scores = 2 * (256 * 256) ** 2 * 4
+    twice_as_wide = vae_bytes(SHAPE.vae, 2048, 2048, 0, 2)
+    assert in_graphs == need(large, tiling_min_side=0) + twice_as_wide + scores
+
+
+@pytest.mark.parametrize("half", ["encoder", "decoder"])
+def test_a_graph_of_the_vae_takes_no_more_than_estimated(repository: Path, half: str) -> None:
+    graph = repository / f"qwen_vae_{half}" / "1" / "model.onnx"
+    config = json.loads((graph.parent / "weights" / "config.json").read_text())
+    session = onnxruntime.InferenceSession(str(graph))
+    side = 768
+    shape = {"encoder": (1, 3, 1, side, side), "decoder": (1, 16, 1, side // 8, side // 8)}[half]
+    inputs = {session.get_inputs()[0].name: np.zeros(shape, np.float32)}
+    small = {name: array[..., :16, :16] for name, array in inputs.items()}
+    session.run(None, small)
+    measured = peak_bytes(lambda: session.run(None, inputs))
+    within(vae_graph_bytes(config, side, side), measured)
 
 
 def test_half_precision_needs_half() -> None:
