@@ -42,6 +42,8 @@ class PaintJob:
     seed: int
     side: int
     steps: int
+    exact: bool = False
+    """Whether its passes are its own (`determinism: exact`)."""
 
     def picture(self) -> npt.NDArray[np.uint8] | None:
         """The picture that an edit starts from."""
@@ -102,6 +104,7 @@ async def _finish(client: httpx.AsyncClient, job: PaintJob, image: str | None) -
         "num_inference_steps": job.steps,
         "true_cfg_scale": 1,
         "image": image,
+        "determinism": "exact" if job.exact else "batched",
     }
     async with asyncio.timeout(JOB_TIMEOUT_S):
         answer = await client.post("/v1/jobs", json=body, headers={"Prefer": f"wait={WAIT_S}"})

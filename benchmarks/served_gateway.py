@@ -36,6 +36,8 @@ class ServedGateway:
     triton_url: str
     """host:port of its gRPC."""
     triton_pid: int
+    metrics_url: str
+    """Of Triton's metrics."""
 
     def processor_s(self) -> float:
         """Processor time of the gateway's process so far, without Triton's."""
@@ -81,7 +83,7 @@ def served_gateway(**settings: object) -> Iterator[ServedGateway]:
             url = f"http://{LOOPBACK}:{port}"
             _wait_until_ready(url, group, log_file)
             card = json.loads((folder / "triton.json").read_text())
-            yield ServedGateway(url, group.pid, card["grpc"], card["pid"])
+            yield ServedGateway(url, group.pid, card["grpc"], card["pid"], card["metrics"])
         finally:
             group.terminate(STOP_TIMEOUT_S)
             group.kill()
