@@ -23,6 +23,7 @@ from diffusers.pipelines.qwenimage import (  # noqa: E402
 
 from export_scripts.qwen_models import SINGLE_STREAM  # noqa: E402
 from export_scripts.version_store import VersionStore, stage_of  # noqa: E402
+from qwen_serving.precision import dtype_of  # noqa: E402
 
 
 @cache
@@ -41,7 +42,7 @@ def load_pipeline(
         repository: Triton's model repository.
         model: a pipeline model with an export in it.
         version: of the model; by default the one that is served.
-        device: of torch; bfloat16 on CUDA, float32 elsewhere, as the stages compute.
+        device: of torch; it computes in what the export's transformer computes in there.
         inpaint: the class that serves requests with a mask instead.
         adapter: a LoRA adapter of the export to load; the export's default ones come with it.
     """
@@ -53,7 +54,7 @@ def load_pipeline(
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler")
     modules = {
         "scheduler": scheduler,
-        **_networks(store, manifest["stages"], device),
+        **_networks(store, manifest, device),
     }
     if (folder / "tokenizer").is_dir():
         modules["tokenizer"] = transformers.AutoTokenizer.from_pretrained(folder / "tokenizer")
@@ -80,8 +81,12 @@ def opaque(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return colours * alpha + (1 - alpha) if alpha.size else colours
 
 
-def _networks(store: VersionStore, stages: dict[str, Any], device: str) -> dict[str, Any]:
-    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+def _networks(store: VersionStore, manifest: dict[str, Any], device: str) -> dict[str, Any]:
+    """All in one type, since a diffusers pipeline takes no mixture; 8-bit weights as they were."""
+    stages = manifest["stages"]
+    served = manifest.get("settings", {}).get("transformer", {})
+    precision = "fp32" if served.get("engine") == "onnx" else served.get("precision", "auto")
+    dtype = dtype_of(precision, torch.device(device))
 
     def load(library: Any, stage: str) -> Any:
         """The class that the stage's own config names."""

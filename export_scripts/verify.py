@@ -141,7 +141,7 @@ def verify(  # noqa: PLR0913
     version = version or versions[-1]
     manifest = store.manifest(model, version)
     stated = tolerance if tolerance is not None else manifest.get("tolerance")
-    limit = TOLERANCES[_precision(manifest, device)] if stated is None else stated
+    limit = TOLERANCES[coarsest_precision(manifest, device)] if stated is None else stated
     sigmas = manifest.get("sigmas")
     cases = golden_cases(
         model,
@@ -156,12 +156,15 @@ def verify(  # noqa: PLR0913
         yield Verdict(case, compare(served, plain), limit)
 
 
-def _precision(manifest: dict[str, Any], device: str) -> str:
-    """The coarsest precision that the model's stages run in."""
+def coarsest_precision(manifest: dict[str, Any], device: str) -> str:
+    """Of those that the model's stages run in; graphs compute in float32 on any device."""
     automatic = "bf16" if device.startswith("cuda") else "fp32"
-    settings: dict[str, dict[str, str]] = manifest.get("settings", {})
-    used = {automatic, *(entry["precision"] for entry in settings.values())} - {"auto"}
-    return max(used, key=lambda name: TOLERANCES[name])
+    used = {
+        "fp32" if entry.get("engine") == "onnx" else entry["precision"]
+        for entry in manifest.get("settings", {}).values()
+    }
+    named = {automatic if name == "auto" else name for name in used or {"auto"}}
+    return max(named, key=lambda name: TOLERANCES[name])
 
 
 def _conditions(case: GoldenCase) -> list[Image]:
