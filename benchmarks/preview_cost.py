@@ -1,8 +1,9 @@
 """What previews cost a painting job.
 
-    python -m benchmarks.preview_cost [--rounds 15] [--output previews.md]
+    python -m benchmarks.preview_cost [--wide] [--rounds 15] [--output previews.md]
 
-Each round paints the same job without previews and with one every other step, in an order that
+With --wide on a transformer whose steps take 50 ms or more (`wide_repository.py`), else on the
+demo's. Each round paints the same job without previews and with one every other step, in an order that
 alternates, straight on the pipeline model, and divides the two times. Small pictures have quick
 steps, large ones slow steps: the share of a preview is largest where steps are quickest.
 """
@@ -13,6 +14,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +22,8 @@ from benchmarks.figures import ratios, spread
 from benchmarks.machine import Machine, describe
 from benchmarks.options import add_output_option, positive, recorded
 from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import served_gateway
+from benchmarks.served_gateway import other_process, served_gateway
+from benchmarks.wide_repository import wide_repository
 from gateway.inference import GENERATION_MODEL, PictureRequest, StepDone
 from gateway.triton_client import TritonBackend
 
@@ -44,7 +47,12 @@ class RoundFigures:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     options = _parser().parse_args(arguments)
-    with served_gateway(canary_interval_s=_NO_CANARIES_S, canary_timeout_s=60) as gateway:
+    settings: dict[str, object] = {"canary_interval_s": _NO_CANARIES_S, "canary_timeout_s": 60}
+    with ExitStack() as stack:
+        if options.wide:
+            builder = stack.enter_context(other_process())
+            settings["model_repository"] = stack.enter_context(wide_repository(builder))
+        gateway = stack.enter_context(served_gateway(**settings))
         machine = Machine(gateway.triton_version())
         figures = asyncio.run(_measure(gateway.triton_url, options))
     report = machine.report()
@@ -117,7 +125,7 @@ async def _paint(
 def _title(options: argparse.Namespace) -> str:
     return (
         "# Cost of previews\n\n"
-        f"One job at a time, {options.steps} steps, true_cfg_scale 1, previews every "
+        f"{'Wide' if options.wide else 'Demo'} transformer, one job at a time, {options.steps} steps, true_cfg_scale 1, previews every "
         f"{PREVIEW_EVERY} steps or none; {options.rounds} interleaved rounds, medians, lowest and "
         "highest in brackets."
     )
@@ -129,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=positive, default=15)
     parser.add_argument("--sizes", type=positive, nargs="+", default=[256, 512], help="16 times n")
     parser.add_argument("--steps", type=positive, default=8)
+    parser.add_argument("--wide", action="store_true", help="on steps of 50 ms or more")
     add_output_option(parser)
     return parser
 

@@ -216,7 +216,8 @@ def _title(options: argparse.Namespace) -> str:
         f"true_cfg_scale 1, prompts of different length; {options.rounds} interleaved rounds, "
         "medians, lowest and highest in brackets. Wall times run from the request to the stored "
         f"PNG, previews included; batches are those of {STAGE}; its queue delay is "
-        f"{options.queue_delays_ms[0]:g} ms unless a table says otherwise."
+        f"{options.queue_delays_ms[0]:g} ms unless a table says otherwise. An exact job's requests "
+        "come in such batches too; the stage gives each a pass of its own."
     )
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gateway_overhead, step_batching
+from benchmarks import gateway_overhead, qwen_batching, step_batching
 from benchmarks.figures import Spread, mean_batch, percentile, ratios, share_of_serial, spread
 from benchmarks.machine import processor_s
 from benchmarks.options import positive
 from benchmarks.report import markdown_table, publish
+from benchmarks.wide_repository import set_queue_delay
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -116,6 +117,57 @@ def test_batching_rows_compare_with_single_jobs_of_the_round() -> None:
     assert row[4:] == ["80", "30", "3.00", "1.50"]
 
 
+def edits(variant: str, jobs: int, wall_s: float, **figures: float) -> qwen_batching.RoundFigures:
+    fixed = {"delay_ms": 2.0, "round": 0, "inferences": 10 * jobs, "executions": 10, "busy_s": 1.5}
+    return qwen_batching.RoundFigures(
+        variant=variant, jobs=jobs, wall_s=wall_s, **(fixed | figures)
+    )
+
+
+EDITS = [
+    edits(qwen_batching.IN_PROCESS, 1, 1.0),
+    edits(qwen_batching.ONE, 1, 1.1),
+    edits(qwen_batching.TWO, 2, 1.5),
+    edits(qwen_batching.SERIAL, 8, 9.0),
+    edits(qwen_batching.TOGETHER, 8, 3.0),
+    edits(qwen_batching.EXACT, 8, 6.0),
+]
+
+
+def test_edits_at_once_are_compared_with_the_same_in_a_row() -> None:
+    assert qwen_batching.comparison(EDITS) == (
+        "Served / in process, 1 job: 1.10 (1.10 to 1.10). "
+        "At once / one after the other, throughput: 3.00 (3.00 to 3.00). "
+        "Cost of exact, time at once / without: 2.00 (2.00 to 2.00)."
+    )
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in qwen_batching.table(EDITS, steps=10).splitlines()
+    ]
+    assert rows[2] == [qwen_batching.IN_PROCESS, "1", "1.00", "1.00", "100", "", ""]
+    together = next(row for row in rows if row[0] == qwen_batching.TOGETHER)
+    assert together[1:] == ["8", "3.00", "2.67", "38", "8.00", "0.50 (0.50 to 0.50)"]
+
+
+def test_queue_delays_have_a_row_each() -> None:
+    swept = (qwen_batching.ONE, qwen_batching.TWO, qwen_batching.TOGETHER)
+    other = [edits(variant, 2, 0.5, delay_ms=40, executions=20) for variant in swept]
+    lines = qwen_batching.delay_table([*EDITS, *other], [2, 40]).splitlines()
+    assert lines[-1].startswith("| 40 ")
+    assert lines[-1].count("0.50 (0.50 to 0.50)") == 3
+
+
+def test_a_queue_delay_is_written_into_the_config(tmp_path: Path) -> None:
+    (tmp_path / "stage").mkdir()
+    config = tmp_path / "stage" / "config.pbtxt"
+    config.write_text("dynamic_batching { max_queue_delay_microseconds: 2000 }")
+    set_queue_delay(tmp_path, "stage", 1.5)
+    assert config.read_text() == "dynamic_batching { max_queue_delay_microseconds: 1500 }"
+    config.write_text("no batching")
+    with pytest.raises(ValueError, match="has no max_queue_delay_microseconds"):
+        set_queue_delay(tmp_path, "stage", 1)
+
+
 def test_processor_time_of_ended_processes_is_nothing() -> None:
     assert processor_s([2**22 + 1]) == 0
 
@@ -126,7 +178,9 @@ def test_options_are_whole_numbers_from_1(text: str) -> None:
         positive(text)
 
 
-@pytest.mark.parametrize("name", ["gateway_overhead", "step_batching"])
+@pytest.mark.parametrize(
+    "name", ["gateway_overhead", "step_batching", "qwen_batching", "preview_cost"]
+)
 def test_help(name: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
     done = subprocess.run(
@@ -134,3 +188,14 @@ def test_help(name: str) -> None:
     )
     assert "--rounds" in done.stdout
     assert "--output" in done.stdout
+
+
+def test_the_gpu_benchmark_runs_as_far_as_a_processor_can() -> None:
+    """One layer at a small side, not compiled: the network, the floor and the table."""
+    options = ["--device", "cpu", "--layers", "1", "--sides", "64", "--rounds", "1"]
+    command = [sys.executable, "-m", "benchmarks.gpu_qwen", *options, "--no-compile"]
+    done = subprocess.run(
+        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=100, check=True
+    )
+    *_, row = done.stdout.splitlines()
+    assert row.startswith("| 64 | bf16 | no | ")
