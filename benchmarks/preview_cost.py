@@ -3,9 +3,9 @@
     python -m benchmarks.preview_cost [--wide] [--rounds 15] [--output previews.md]
 
 With --wide on a transformer whose steps take 50 ms or more (`wide_repository.py`), else on the
-demo's. Each round paints the same job without previews and with one every other step, in an order that
-alternates, straight on the pipeline model, and divides the two times. Small pictures have quick
-steps, large ones slow steps: the share of a preview is largest where steps are quickest.
+demo's. Each round paints the same job without previews and with one every other step, in an order
+that alternates, straight on the pipeline model, and divides the two times. Small pictures have
+quick steps, large ones slow steps: the share of a preview is largest where steps are quickest.
 """
 
 from __future__ import annotations
@@ -125,9 +125,9 @@ async def _paint(
 def _title(options: argparse.Namespace) -> str:
     return (
         "# Cost of previews\n\n"
-        f"{'Wide' if options.wide else 'Demo'} transformer, one job at a time, {options.steps} steps, true_cfg_scale 1, previews every "
-        f"{PREVIEW_EVERY} steps or none; {options.rounds} interleaved rounds, medians, lowest and "
-        "highest in brackets."
+        f"{'Wide' if options.wide else 'Demo'} transformer, one job at a time, {options.steps} "
+        f"steps, true_cfg_scale 1, previews every {PREVIEW_EVERY} steps or none; "
+        f"{options.rounds} interleaved rounds, medians, lowest and highest in brackets."
     )
 
 

@@ -17,10 +17,12 @@ from export_scripts.similarity import Similarity, compare
 from export_scripts.version_store import VersionStore
 
 Image = npt.NDArray[np.uint8]
-TOLERANCES = {"fp32": 1, "fp16": 48, "bf16": 48, "int8": 96, "fp8": 96}
+TOLERANCES = {"fp32": 1, "fp16": 4, "bf16": 20, "int8": 24, "fp8": 48}
 """Largest accepted difference in grey levels, by precision. In fp32 only rounding differs. Where
 fewer bits are kept a step of the served loop, which keeps latents in float32, rounds otherwise
-than diffusers does; quantised weights are compared with the whole ones."""
+than diffusers does: 1 in fp16 and 10 in bf16 at most on small random checkpoints, of which this
+is the double and more (docs/exporting.md). int8 is compared with the whole weights, in bf16 on a
+GPU. fp8 has not been measured."""
 _STEPS = 6
 
 

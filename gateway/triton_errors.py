@@ -28,6 +28,8 @@ from gateway.errors import (
 
 BACKEND_DIED = "backend_died"
 """Code of the error that says a model's process was killed."""
+NO_VERSION = "no_version"
+"""Code of the error that says the repository has nothing to load for a model."""
 _BRACKETED = re.compile(r"^(?:in ensemble[^,]*, )?\[(\w+)\] (.*)", re.DOTALL)
 _SENTENCES: dict[str, tuple[type[RetouchError], str]] = {
     "DEADLINE_EXCEEDED": (InferenceTimeoutError, "Model {model} did not answer in time."),
@@ -56,6 +58,9 @@ def translate(error: Exception, model: str) -> RetouchError:
     if "is not healthy" in text:
         sentence = f"The process of model {model} died; it is being restarted. Try again."
         return ModelUnavailableError(sentence, code=BACKEND_DIED)
+    if "at least one version must be available" in text:
+        sentence = f"Model {model} has no version in the repository; export one and promote it."
+        return ModelUnavailableError(sentence, code=NO_VERSION)
     return _by_status(status, text, model)
 
 

@@ -2,7 +2,9 @@
 
 A killed model process is never restarted by Triton, and its ready probe stays green; only a
 canary tells. Then: unload and load the model; if that fails twice in a row, restart the server.
-A server that exited is restarted at once. With an external Triton only the canaries are sent.
+A server that exited is restarted at once. A model that never answered is loaded again and again,
+but the server is not restarted for it: a repository may lack it. One that has no version there is
+left alone until it was promoted. With an external Triton only the canaries are sent.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from gateway.errors import RetouchError
 from gateway.inference import InferenceBackend, ModelHealth
 from gateway.model_catalog import ModelCatalog
+from gateway.triton_errors import NO_VERSION
 from gateway.triton_server import TritonServer
 
 logger = logging.getLogger(__name__)
@@ -53,6 +56,10 @@ class TritonSupervisor:
         self._slow_rounds: Counter[str] = Counter()
         self._unloaded: set[str] = set()
         """Models an operator unloaded: they are left alone."""
+        self._absent: set[str] = set()
+        """Models of which the repository has no version."""
+        self._proven: set[str] = set()
+        """Models that have answered a canary."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -94,7 +101,10 @@ class TritonSupervisor:
             await self._restart("it exited")
         health = [self._with_patience(entry) for entry in await self._check_all()]
         self._catalog.update(health)
-        sick = [e.name for e in health if not e.ready and e.name not in self._unloaded]
+        self._proven.update(entry.name for entry in health if entry.ready)
+        self._absent -= self._proven
+        left_alone = self._unloaded | self._absent
+        sick = [e.name for e in health if not e.ready and e.name not in left_alone]
         if self._server is not None and sick:
             await self._mend(sick)
         self._reloads = Counter({name: self._reloads[name] for name in sick})
@@ -115,7 +125,8 @@ class TritonSupervisor:
         return [await self._backend.check(name, timeout_s=self._timeout_s) for name in names]
 
     async def _mend(self, sick: list[str]) -> None:
-        if any(self._reloads[name] >= _TRIES_BEFORE_RESTART for name in sick):
+        in_vain = {name for name in sick if self._reloads[name] >= _TRIES_BEFORE_RESTART}
+        if in_vain & self._proven:
             await self._restart(f"{', '.join(sick)} did not recover")
             return
         await asyncio.gather(*(self._reload(name) for name in sick))
@@ -132,6 +143,8 @@ class TritonSupervisor:
             await self._backend.load(name)
         except RetouchError as error:
             logger.warning("%s: %s", name, error.message, extra={"event": "model_load_failed"})
+            if error.code == NO_VERSION:
+                self._absent.add(name)
 
     async def _restart(self, reason: str) -> None:
         assert self._server is not None  # noqa: S101

@@ -1,5 +1,9 @@
-"""An ML engineer's way: a checkpoint on disk, exported, served, verified; and a corrupted one."""
+"""An ML engineer's way: a hub id that is in the cache, exported, served, verified; no network.
 
+And one whose weights were corrupted.
+"""
+
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,13 +12,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
+from export_scripts.checkpoint import sha256
 from export_scripts.cli import app
 from export_scripts.demo import install_demo_segmenter
 from export_scripts.demo_qwen import save_edit_checkpoint, save_generation_checkpoint
 from export_scripts.plain_pipeline import load_pipeline
 from export_scripts.promotion import serve_offline
 from export_scripts.repository_skeleton import create_repository
+from export_scripts.version_store import VersionStore
 from tests.acceptance.served import Served
+from tests.hub_snapshots import COMMIT, keep_as_snapshot
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -28,12 +35,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install_demo_segmenter(target)
     save_generation_checkpoint(folder / "generation", seed=21)
     save_edit_checkpoint(folder / "edit", seed=21)
-    for name, model in (("generation", "qwen_image"), ("edit", "qwen_image_edit")):
-        arguments = ["--source", str(folder / name), "--repository", str(target)]
-        sizes = ["--size", "128", "--reference-size", "192"]
-        done = CliRunner().invoke(app, ["qwen", *arguments, *sizes])
-        assert done.exit_code == 0, done.output
-        serve_offline(target, model, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "hub"))
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        for name, model in (("generation", "qwen_image"), ("edit", "qwen_image_edit")):
+            keep_as_snapshot(folder / name, folder / "hub", f"owner/{name}")
+            arguments = ["--source", f"owner/{name}", "--repository", str(target)]
+            sizes = ["--size", "128", "--reference-size", "192"]
+            done = CliRunner().invoke(app, ["qwen", *arguments, *sizes])
+            assert done.exit_code == 0, done.output
+            serve_offline(target, model, 1)
+    shutil.rmtree(folder / "hub")
     return target
 
 
@@ -57,6 +69,15 @@ def test_what_is_served_equals_plain_diffusers(other_gateway: Served, exported: 
     done = verify(other_gateway, exported, "--steps", "3")
     assert done.exit_code == 0, done.output
     assert done.output.count("ok") == 6
+
+
+def test_the_manifest_names_the_commit_and_every_file(exported: Path) -> None:
+    store = VersionStore(exported)
+    manifest = store.manifest("qwen_image", 1)
+    assert (manifest["source"], manifest["revision"]) == ("owner/generation", COMMIT)
+    weights = store.folder("qwen_image_transformer", 1) / "weights"
+    found = {path.name: sha256(path) for path in weights.iterdir()}
+    assert found == manifest["files"]["transformer"]
 
 
 def test_the_models_describe_themselves(other_gateway: Served) -> None:

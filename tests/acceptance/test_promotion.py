@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -21,7 +22,6 @@ from export_scripts.cli import app
 from export_scripts.demo import install_demo_segmenter
 from export_scripts.demo_qwen import save_edit_checkpoint, save_generation_checkpoint
 from export_scripts.plain_pipeline import load_pipeline
-from export_scripts.promotion import serve_offline
 from export_scripts.repository_skeleton import create_repository
 from export_scripts.version_store import VersionStore
 from preprocessing import codec
@@ -40,29 +40,43 @@ JOB: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository that serves version 1 of both models."""
+    """A repository with version 1 of both models, neither promoted."""
     folder = tmp_path_factory.mktemp("promotion")
     repository = folder / "model_repository"
     create_repository(repository)
     install_demo_segmenter(repository)
     save_generation_checkpoint(folder / "generation", seed=31)
     save_edit_checkpoint(folder / "edit", seed=31)
-    for name, model in (("generation", "qwen_image"), ("edit", "qwen_image_edit")):
+    for name in ("generation", "edit"):
         export(repository, folder / name)
-        serve_offline(repository, model, 1)
     return repository
 
 
 @pytest.fixture(scope="module")
 def running(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A gateway that started on the empty repository and got its first versions by promotion."""
     served = Served(
         tmp_path_factory.mktemp("served"), model_repository=exported, canary_interval_s=0.5
     )
     try:
+        eventually(lambda: "fastsam" in ready_models(served), timeout_s=60)
+        assert VersionStore(exported).served("qwen_image") == []
+        for model in ("qwen_image", "qwen_image_edit"):
+            done = run("promote", exported, served, model=model)
+            assert done.exit_code == 0, done.output
         served.wait_ready()
         yield served
     finally:
         served.stop()
+
+
+def ready_models(served: Served) -> list[str]:
+    """Models that answered their last canary."""
+    try:
+        models = served.http.get("/health/ready").json()["models"]
+    except httpx.TransportError:
+        return []
+    return [name for name, health in models.items() if health["ready"]]
 
 
 def export(repository: Path, checkpoint: Path) -> None:
@@ -72,13 +86,13 @@ def export(repository: Path, checkpoint: Path) -> None:
     assert done.exit_code == 0, done.output
 
 
-def command(name: str, repository: Path, gateway: Served) -> list[str]:
-    arguments = ["--model", "qwen_image", "--repository", str(repository)]
+def command(name: str, repository: Path, gateway: Served, *, model: str) -> list[str]:
+    arguments = ["--model", model, "--repository", str(repository)]
     return [name, *arguments, "--triton", gateway.triton["grpc"]]
 
 
-def run(name: str, repository: Path, gateway: Served) -> Result:
-    return CliRunner().invoke(app, command(name, repository, gateway))
+def run(name: str, repository: Path, gateway: Served, *, model: str = "qwen_image") -> Result:
+    return CliRunner().invoke(app, command(name, repository, gateway, model=model))
 
 
 def picture_of(gateway: Served, job: dict[str, Any]) -> np.ndarray:
@@ -219,7 +233,12 @@ def test_a_promotion_that_is_killed_changes_nothing_and_the_next_one_works(
     store = VersionStore(exported)
     wanted = store.newest("qwen_image")
     killed = subprocess.Popen(
-        [sys.executable, "-m", "export_scripts.cli", *command("promote", exported, running)],
+        [
+            sys.executable,
+            "-m",
+            "export_scripts.cli",
+            *command("promote", exported, running, model="qwen_image"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -239,7 +258,7 @@ def test_a_promotion_that_is_killed_changes_nothing_and_the_next_one_works(
 
 
 def test_a_version_that_is_not_there_is_said(running: Served, exported: Path) -> None:
-    arguments = [*command("promote", exported, running), "--version", "99"]
+    arguments = [*command("promote", exported, running, model="qwen_image"), "--version", "99"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 1
     assert "has no version 99" in done.stderr

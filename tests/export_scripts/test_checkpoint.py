@@ -5,8 +5,7 @@ import pytest
 
 from export_scripts.checkpoint import COMPONENTS, find_checkpoint
 from export_scripts.export_errors import ExportError
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from tests.hub_snapshots import COMMIT, keep_as_snapshot
 
 
 def test_a_folder_is_taken_as_it_is(generation: Path) -> None:
@@ -28,10 +27,8 @@ def test_every_file_of_a_component_has_a_digest(generation: Path) -> None:
 def test_a_snapshot_of_the_hub_is_found_with_its_commit(
     generation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = tmp_path / "models--Qwen--Qwen-Image"
-    shutil.copytree(generation, home / "snapshots" / COMMIT)
-    (home / "refs").mkdir()
-    (home / "refs" / "main").write_text(COMMIT)
+    copy = Path(shutil.copytree(generation, tmp_path / "copy"))
+    keep_as_snapshot(copy, tmp_path, "Qwen/Qwen-Image")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     checkpoint = find_checkpoint("Qwen/Qwen-Image")

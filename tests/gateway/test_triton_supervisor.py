@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from gateway.errors import ModelUnavailableError, RetouchError
 from gateway.inference import ModelHealth
 from gateway.inference_fake import FakeBackend
 from gateway.model_catalog import ModelCatalog
+from gateway.triton_errors import NO_VERSION
 from gateway.triton_supervisor import TritonSupervisor
 
 
@@ -18,6 +20,7 @@ class Recorded(FakeBackend):
         super().__init__()
         self.loads: list[str] = []
         self.slow: set[str] = set()
+        self.failures: dict[str, RetouchError] = {}
 
     async def check(self, model: str, *, timeout_s: float) -> ModelHealth:
         if model in self.slow:
@@ -26,6 +29,8 @@ class Recorded(FakeBackend):
 
     async def load(self, model: str) -> None:
         self.loads.append(model)
+        if model in self.failures:
+            raise self.failures[model]
         await super().load(model)
 
 
@@ -107,3 +112,33 @@ async def test_what_an_operator_unloaded_stays_unloaded(tmp_path: Path) -> None:
         await supervisor.load("fastsam")
         await asyncio.sleep(0.05)
         assert catalog.ready
+
+
+async def test_a_model_without_a_version_is_left_alone_until_it_was_promoted(
+    tmp_path: Path,
+) -> None:
+    backend = Recorded()
+    backend.loaded.discard("qwen_image")
+    backend.failures["qwen_image"] = ModelUnavailableError("nothing there", code=NO_VERSION)
+    async with watched(backend, tmp_path) as (catalog, _, server):
+        await asyncio.sleep(0.1)
+        assert (backend.loads, server.restarts) == (["qwen_image"], 0)
+        assert not catalog.ready
+        backend.failures.clear()
+        backend.loaded.add("qwen_image")
+        await asyncio.sleep(0.05)
+        assert catalog.ready
+        backend.loaded.discard("qwen_image")
+        await asyncio.sleep(0.1)
+        assert backend.loads == ["qwen_image"] * 2
+        assert catalog.ready
+
+
+async def test_the_server_is_not_restarted_for_a_model_that_never_answered(tmp_path: Path) -> None:
+    backend = Recorded()
+    backend.loaded.discard("fastsam")
+    backend.failures["fastsam"] = ModelUnavailableError("no such file")
+    async with watched(backend, tmp_path) as (_, _, server):
+        await asyncio.sleep(0.1)
+        assert len(backend.loads) > 3
+        assert server.restarts == 0
