@@ -2,7 +2,7 @@
 
 The factors count tensors that are alive at once, with a quarter to spare over measured passes in
 float32, against which the tests hold them. Attention is taken to be fused, without a matrix of
-scores, but in the VAE's graphs: ONNX Runtime holds its scores, which grow with the area squared.
+scores, but in graphs: ONNX Runtime holds the scores, which grow with the area squared.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ CONDITION_AREAS = {"text_encoder": 384 * 384, "vae": 1024 * 1024}
 TRANSFORMER_TENSORS = 28
 VAE_TENSORS = 44
 TEXT_TENSORS = 16
+TRANSFORMER_SCORES = 6
 GRAPH_NUMBER_BYTES = 4
 """Graphs compute in float32 on any device."""
 
@@ -81,7 +82,7 @@ def job_bytes(
     is_cut = "context_in_dim" not in shape.transformer and not _has_references(request)
     cut = min(text_tokens, TEXT_LIMIT) if is_cut else text_tokens
     return (
-        rows * transformer_bytes(shape.transformer, picture_tokens, cut, number_bytes)
+        rows * _transformer_of(shape, picture_tokens, cut, number_bytes)
         + vae[0]
         + max(vae[1:], default=0)
         + text_encoder_bytes(shape.text_encoder, text_tokens + TEMPLATE_TOKENS, number_bytes)
@@ -99,6 +100,15 @@ def transformer_bytes(
     """
     width = config["num_attention_heads"] * config["attention_head_dim"]
     return TRANSFORMER_TENSORS * (picture_tokens + text_tokens) * int(width) * number_bytes
+
+
+def transformer_graph_bytes(
+    config: Mapping[str, Any], picture_tokens: int, text_tokens: int
+) -> int:
+    """One row of a step in ONNX Runtime, in float32: 6 matrices of every head's scores besides."""
+    scores = int(config["num_attention_heads"]) * (picture_tokens + text_tokens) ** 2
+    tensors = transformer_bytes(config, picture_tokens, text_tokens, GRAPH_NUMBER_BYTES)
+    return tensors + TRANSFORMER_SCORES * scores * GRAPH_NUMBER_BYTES
 
 
 def vae_bytes(
@@ -159,15 +169,21 @@ def _has_references(request: JobRequest) -> bool:
     return bool(request.images) and request.mask is None
 
 
+def _transformer_of(shape: CheckpointShape, pictures: int, text: int, number_bytes: int) -> int:
+    if _is_graph(shape, "transformer"):
+        return transformer_graph_bytes(shape.transformer, pictures, text)
+    return transformer_bytes(shape.transformer, pictures, text, number_bytes)
+
+
 def _vae_of(shape: CheckpointShape, size: tuple[int, int], number_bytes: int, tile: int) -> int:
-    settings = shape.manifest.get("settings", {})
-    in_graphs = any(settings.get(f"vae_{half}", {}).get("engine") == "onnx" for half in _HALVES)
-    if in_graphs:
+    if _is_graph(shape, "vae_encoder") or _is_graph(shape, "vae_decoder"):
         return vae_graph_bytes(shape.vae, *size)
     return vae_bytes(shape.vae, *size, tile, number_bytes)
 
 
-_HALVES = ("encoder", "decoder")
+def _is_graph(shape: CheckpointShape, part: str) -> bool:
+    settings: Mapping[str, Any] = shape.manifest.get("settings", {})
+    return bool(settings.get(part, {}).get("engine") == "onnx")
 
 
 def _text_tokens(shape: CheckpointShape, request: JobRequest) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gateway.inference import PictureDone, PictureRequest
+from gateway.inference import GENERATION_MODEL, PictureDone, PictureRequest
 from gateway.triton_client import TritonBackend
 
 Picture = npt.NDArray[np.uint8]
@@ -25,6 +25,20 @@ class DirectJob:
     starts_after_s: float = 0.0
     leaves_after_step: int | None = None
     """0: soon after it was sent, before a step is done; None: with the picture."""
+
+
+def small_request(**changes: Any) -> PictureRequest:
+    """Two quick steps of a small picture, but for what is changed."""
+    small: dict[str, Any] = {
+        "model": GENERATION_MODEL,
+        "prompt": "a cat",
+        "width": 64,
+        "height": 64,
+        "num_inference_steps": 2,
+        "true_cfg_scale": 1.0,
+        "seed": 1,
+    }
+    return PictureRequest(**(small | changes))
 
 
 def run_jobs(triton_url: str, jobs: Sequence[DirectJob]) -> list[Picture | None]:

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import InferenceError
-from gateway.inference import PictureRequest
-from tests.acceptance.direct_jobs import DirectJob, run_jobs
+from tests.acceptance.direct_jobs import DirectJob, run_jobs, small_request
 from tests.acceptance.plain_diffusers import difference, paint
 from tests.acceptance.served import Served
 from tests.random_adapters import TARGETS
@@ -64,15 +63,6 @@ def test_an_unknown_adapter_is_refused_at_submit(gateway: Served) -> None:
 
 def test_an_unknown_adapter_is_refused_by_the_denoiser_too(gateway: Served) -> None:
     """For those who ask Triton without the gateway."""
-    order = PictureRequest(
-        model="qwen_image",
-        prompt="a cat",
-        width=64,
-        height=64,
-        num_inference_steps=2,
-        true_cfg_scale=1.0,
-        seed=1,
-        adapters={"sepia": 1.0},
-    )
+    order = small_request(adapters={"sepia": 1.0})
     with pytest.raises(InferenceError, match="'sepia'; there are: lightning, removal"):
         run_jobs(gateway.triton["grpc"], [DirectJob(request=order)])

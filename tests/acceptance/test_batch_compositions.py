@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from export_scripts.demo_scenes import draw_scene
 from gateway.inference import EDIT_MODEL, GENERATION_MODEL, PictureRequest
-from tests.acceptance.direct_jobs import DirectJob, run_jobs
+from tests.acceptance.direct_jobs import DirectJob, run_jobs, small_request
 from tests.acceptance.plain_diffusers import paint_request, pixel_difference
 from tests.acceptance.served import Served
 
@@ -73,6 +73,7 @@ def requests(draw: st.DrawFn) -> PictureRequest:
         seed=draw(st.integers(0, 2**33)),
         adapters=draw(st.sampled_from(ADAPTERS)),
         preview_every=draw(st.integers(0, 2)),
+        exact=draw(st.sampled_from([False, False, True])),
         **parts,
     )
 
@@ -126,12 +127,9 @@ def test_every_picture_equals_plain_diffusers(
 
 def test_what_could_be_mixed_up_shows_in_the_pictures(expected: Expected) -> None:
     """Else the test above could not tell a picture with its neighbour's parameters."""
-    common: dict[str, Any] = {"model": GENERATION_MODEL, "seed": 1}
-    common |= {"width": 64, "height": 64, "num_inference_steps": 5}
-    base = {"prompt": PROMPTS[0], "true_cfg_scale": 1.0}
-    plain = expected.of(PictureRequest(**common, **base))
+    plain = expected.of(small_request(num_inference_steps=5))
     others: list[dict[str, Any]] = [{"prompt": PROMPTS[3]}, {"true_cfg_scale": 3.5}]
     others += [{"adapters": adapters} for adapters in ADAPTERS if adapters]
     for other in others:
-        changed = expected.of(PictureRequest(**common, **(base | other)))
+        changed = expected.of(small_request(num_inference_steps=5, **other))
         assert pixel_difference(changed, plain) > 1, other

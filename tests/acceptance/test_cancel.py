@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from gateway.inference import GENERATION_MODEL, PictureRequest
-from tests.acceptance.direct_jobs import DirectJob, run_jobs
+from tests.acceptance.direct_jobs import DirectJob, run_jobs, small_request
 from tests.acceptance.plain_diffusers import (
     difference,
     paint,
@@ -52,17 +51,9 @@ def test_batch_mates_of_a_canceled_job_are_unchanged(gateway: Served) -> None:
 @pytest.mark.timeout(300)
 def test_a_cancel_at_any_step_leaves_the_other_three_of_a_batch_alone(gateway: Served) -> None:
     prompts = ["a cup", "an elephant in a long corridor of mirrors", "a hill", "rain on glass"]
+    common = {"width": 128, "height": 128, "num_inference_steps": STEPS}
     requests = [
-        PictureRequest(
-            model=GENERATION_MODEL,
-            prompt=prompt,
-            width=128,
-            height=128,
-            num_inference_steps=STEPS,
-            true_cfg_scale=1.0,
-            seed=seed,
-        )
-        for seed, prompt in enumerate(prompts)
+        small_request(**common, prompt=prompt, seed=seed) for seed, prompt in enumerate(prompts)
     ]
     expected = [paint_request(request) for request in requests]
     before = gateway.statistics("qwen_image_transformer")

@@ -10,22 +10,14 @@ import pytest
 
 from export_scripts.demo_scenes import draw_scene
 from gateway.errors import InvalidRequestError
-from gateway.inference import EDIT_MODEL, GENERATION_MODEL, PictureRequest
-from tests.acceptance.direct_jobs import DirectJob, Picture, run_jobs
+from gateway.inference import EDIT_MODEL, PictureRequest
+from tests.acceptance.direct_jobs import DirectJob, Picture, run_jobs, small_request
 from tests.acceptance.plain_diffusers import paint_request, pixel_difference
 from tests.acceptance.served import Served
 
 SCENE = draw_scene(5, 64).image
 MASK = np.full((64, 64), 255, np.uint8)
-GENERATE = PictureRequest(
-    model=GENERATION_MODEL,
-    prompt="a cat",
-    width=64,
-    height=64,
-    num_inference_steps=2,
-    true_cfg_scale=1.0,
-    seed=1,
-)
+GENERATE = small_request()
 EDIT = replace(GENERATE, model=EDIT_MODEL, images=(SCENE,))
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import InferenceTimeoutError
-from gateway.inference import PictureRequest
 from gateway.triton_client import TritonBackend
+from tests.acceptance.direct_jobs import small_request
 from tests.acceptance.served import Served, eventually
 
 ORDER = {"task": "generate", "size": "64x64", "num_inference_steps": 10}
@@ -106,16 +106,7 @@ async def test_the_pipeline_keeps_a_deadline_of_its_own(narrow: Served, waits: b
     """For those who ask Triton without the gateway."""
     long = running(narrow) if waits else None
     backend = TritonBackend(narrow.triton["grpc"], segmentation_timeout_s=9, stall_timeout_s=30)
-    order = PictureRequest(
-        model="qwen_image",
-        prompt="a cat",
-        width=64,
-        height=64,
-        num_inference_steps=200,
-        true_cfg_scale=1.0,
-        seed=1,
-        deadline_s=0.5,
-    )
+    order = small_request(num_inference_steps=200, deadline_s=0.5)
     try:
         with pytest.raises(InferenceTimeoutError):
             async for _ in backend.paint(order):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +26,8 @@ from qwen_serving.memory_estimate import (
     vae_bytes,
     vae_graph_bytes,
 )
+from tests.model_repository.memory_peaks import peak_bytes, within
 
-FACTOR = 3.0
-"""The estimate is at most so many times what was measured."""
 CONFIGS: dict[str, Any] = {
     "transformer": {"num_attention_heads": 24, "attention_head_dim": 128},
     "vae": {"base_dim": 96},
@@ -57,25 +54,6 @@ sides = st.integers(1, 128).map(lambda steps: 16 * steps)
 
 def need(request: JobRequest, *, tiling_min_side: int = 1536, number_bytes: int = 2) -> int:
     return job_bytes(SHAPE, request, number_bytes=number_bytes, tiling_min_side=tiling_min_side)
-
-
-def resident_bytes(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
-
-
-def peak_bytes(work: Callable[[], object]) -> int:
-    """By how much this process grew at most while it did some work."""
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = resident_bytes("VmRSS")
-    with torch.inference_mode():
-        work()
-    return resident_bytes("VmHWM") - before
-
-
-def within(estimate: int, measured: int) -> None:
-    assert measured <= estimate <= FACTOR * measured, f"{estimate / measured:.2f} x measured"
 
 
 @pytest.mark.parametrize("text_tokens", [64, 512])

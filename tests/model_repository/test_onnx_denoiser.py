@@ -1,5 +1,6 @@
 """The denoising stage in ONNX Runtime against the same stage in torch."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import torch
 
 from export_scripts.transformer_graph import export_transformer
 from qwen_serving.denoiser import TritonPythonModel as Denoiser
+from qwen_serving.memory_estimate import transformer_graph_bytes
 from qwen_serving.onnx_denoiser import TritonPythonModel as OnnxDenoiser
 from qwen_serving.onnx_session import read_array
 from qwen_serving.rope_positions import TABLE_START, image_positions, text_positions
 from tests.model_repository.backend_utils import TritonError
 from tests.model_repository.in_process import error_code, largest_difference, load
+from tests.model_repository.memory_peaks import peak_bytes, within
 from tests.model_repository.steps import Shapes, predictions, step
 from tests.model_repository.versions import write_version
 
@@ -42,6 +45,13 @@ def test_answers_equal_torch(in_torch: Any, in_onnx: Any, shapes: Shapes) -> Non
     for one in ask:
         (answer,), (right,) = (predictions(model, [one]) for model in (in_onnx, in_torch))
         assert largest_difference(answer, right) < 1e-5
+
+
+def test_a_step_takes_no_more_memory_than_estimated(in_onnx: Any, edit: Path) -> None:
+    config = json.loads((edit / "transformer" / "config.json").read_text())
+    large = [step(tokens=64, shapes=((64, 64),))]
+    measured = peak_bytes(lambda: predictions(in_onnx, large))
+    within(transformer_graph_bytes(config, 64 * 64, 64), measured)
 
 
 def test_texts_of_mixed_length_share_a_pass(in_onnx: Any, monkeypatch: Any) -> None:
