@@ -99,7 +99,7 @@ class TritonSupervisor:
     async def _round(self) -> None:
         if self._server is not None and not self._server.is_alive():
             await self._restart("it exited")
-        health = [self._with_patience(entry) for entry in await self._check_all()]
+        health = await self._health()
         self._catalog.update(health)
         self._proven.update(entry.name for entry in health if entry.ready)
         self._absent -= self._proven
@@ -108,6 +108,19 @@ class TritonSupervisor:
         if self._server is not None and sick:
             await self._mend(sick)
         self._reloads = Counter({name: self._reloads[name] for name in sick})
+
+    async def _health(self) -> list[ModelHealth]:
+        """One round; a model that was well and fails is asked a second time.
+
+        A promotion in the middle of a round unloads versions that the round's manifests still
+        name; loading their model again would fail the jobs of the new ones.
+        """
+        health = [self._with_patience(entry) for entry in await self._check_all()]
+        well = {entry.name for entry in self._catalog.models if entry.ready}
+        if all(entry.ready or entry.slow or entry.name not in well for entry in health):
+            return health
+        again = {entry.name: entry for entry in await self._check_all() if not entry.slow}
+        return [again.get(entry.name, entry) for entry in health]
 
     def _with_patience(self, entry: ModelHealth) -> ModelHealth:
         """A model that is slow stays what it was, until it has been slow for too long."""

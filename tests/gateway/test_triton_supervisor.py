@@ -21,10 +21,15 @@ class Recorded(FakeBackend):
         self.loads: list[str] = []
         self.slow: set[str] = set()
         self.failures: dict[str, RetouchError] = {}
+        self.hiccups: list[str] = []
+        """Models that fail one canary."""
 
     async def check(self, model: str, *, timeout_s: float) -> ModelHealth:
         if model in self.slow:
             return ModelHealth(model, ready=False, detail="no answer", slow=True)
+        if model in self.hiccups:
+            self.hiccups.remove(model)
+            return ModelHealth(model, ready=False, detail="version 1 is not found")
         return await super().check(model, timeout_s=timeout_s)
 
     async def load(self, model: str) -> None:
@@ -142,3 +147,14 @@ async def test_the_server_is_not_restarted_for_a_model_that_never_answered(tmp_p
         await asyncio.sleep(0.1)
         assert len(backend.loads) > 3
         assert server.restarts == 0
+
+
+async def test_a_model_that_fails_one_canary_is_left_at_work(tmp_path: Path) -> None:
+    """As when a promotion takes a version away that the last manifest names."""
+    backend = Recorded()
+    async with watched(backend, tmp_path) as (catalog, _, _):
+        backend.hiccups.append("fastsam")
+        await asyncio.sleep(0.1)
+        assert backend.hiccups == []
+        assert backend.loads == []
+        assert catalog.ready
