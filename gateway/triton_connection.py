@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from gateway.inference import InferenceBackend
 from gateway.triton_client import TritonBackend
 from gateway.triton_endpoints import TritonEndpoints
@@ -14,15 +16,22 @@ def connect(url: str, *, segmentation_timeout_s: float, stall_timeout_s: float) 
     Raises:
         ValueError: `url` names no Triton.
     """
+    endpoints = TritonEndpoints.parse(url)
+    limits = {"segmentation_timeout_s": segmentation_timeout_s, "stall_timeout_s": stall_timeout_s}
+    if endpoints.only is not None:
+        return TritonBackend(endpoints.only, **limits)
+    return connect_pool(endpoints, **limits)
 
-    def connect_one(address: str) -> TritonBackend:
-        return TritonBackend(
-            address,
+
+def connect_pool(
+    endpoints: TritonEndpoints, *, segmentation_timeout_s: float, stall_timeout_s: float
+) -> TritonPool:
+    """A pool over whatever `endpoints.resolve` finds, now and later."""
+    return TritonPool(
+        endpoints,
+        partial(
+            TritonBackend,
             segmentation_timeout_s=segmentation_timeout_s,
             stall_timeout_s=stall_timeout_s,
-        )
-
-    endpoints = TritonEndpoints.parse(url)
-    if endpoints.only is not None:
-        return connect_one(endpoints.only)
-    return TritonPool(endpoints, connect_one)
+        ),
+    )
