@@ -22,12 +22,47 @@ def quotient(metric: str, over: str, *, scale: str = "") -> str:
     return f"{rate(metric)} / {rate(over)}{scale}"
 
 
+def quantile(metric: str, *, by: str) -> str:
+    """The 95th percentile of a histogram."""
+    return f"histogram_quantile(0.95, {rate(f'{metric}_bucket', by=f'le, {by}')})"
+
+
 HITS, MISSES = "retouch_stage_cache_hits_total", "retouch_stage_cache_misses_total"
 INFERENCES, FAILURES = "nv_inference_request_success", "nv_inference_request_failure"
 MODEL, GPU = "{{model}}", "{{instance}} {{gpu_uuid}}"
 
 # Row: title, then panels of title, unit, and queries with their legends.
 ROWS: list[tuple[str, list[tuple[str, str, dict[str, str]]]]] = [
+    (
+        "What people see",
+        [
+            (
+                "Time of a request, 95th percentile",
+                "s",
+                {quantile("retouch_http_request_seconds", by="route"): "{{route}}"},
+            ),
+            (
+                "Time of a job's stage, 95th percentile",
+                "s",
+                {quantile("retouch_job_stage_seconds", by="stage"): "{{stage}}"},
+            ),
+            (
+                "Age of the oldest waiting job",
+                "s",
+                {"max(retouch_oldest_queued_job_age_seconds)": "oldest"},
+            ),
+            ("Jobs by state", "short", {"max by (status) (retouch_jobs)": "{{status}}"}),
+            (
+                "Share of masks on pictures that were known",
+                "percentunit",
+                {
+                    'sum(rate(retouch_segmentation_cache_total{hit="true"}[$__rate_interval]))'
+                    " / sum(rate(retouch_segmentation_cache_total[$__rate_interval]))": "known"
+                },
+            ),
+            ("Models that answer", "short", {"min by (model) (retouch_model_ready)": MODEL}),
+        ],
+    ),
     (
         "Requests at Triton",
         [

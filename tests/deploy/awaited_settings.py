@@ -1,0 +1,3 @@
+"""Settings of durable jobs that deployments name and this tree does not have yet."""
+
+AWAITED = frozenset({"RETOUCH_DATABASE_URL", "RETOUCH_EXECUTOR_ID", "RETOUCH_STORE_URL"})
