@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve test check lint docs demo-models clean
+.PHONY: help serve test check lint perf docs demo-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,10 @@ lint: .installed-dev ## format, lint, types and import rules alone
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+perf: .installed-perf ## measure this machine: perf/report.md with plots (about an hour; QUICK=1: minutes)
+	$(BIN)/retouch-export demo --if-absent
+	$(BIN)/python -m benchmarks.performance $(if $(QUICK),--quick)
+
 docs: .installed-dev ## the documentation as a site in build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f .ci/mkdocs.yml
 
@@ -41,6 +45,10 @@ $(BIN)/pip:
 
 .installed-serve: $(BIN)/pip pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[models]'
+	touch $@
+
+.installed-perf: .installed-dev pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[export,dev,perf]'
 	touch $@
 
 .installed-dev: $(BIN)/pip pyproject.toml constraints.txt

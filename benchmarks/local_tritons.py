@@ -77,9 +77,14 @@ def addresses(servers: Sequence[TritonServer]) -> str:
 
 def inferences(server: TritonServer, model: str) -> int:
     """Requests that a model answered so far, by Triton's own count."""
+    return executions(server, model)[0]
+
+
+def executions(server: TritonServer, model: str) -> tuple[int, int]:
+    """Requests and executions of a model so far, by Triton's own count."""
     with triton.InferenceServerClient(server.grpc_url) as client:
         answer = client.get_inference_statistics(model, client_timeout=10)
-    return int(answer.model_stats[0].inference_count)
+    return answer.model_stats[0].inference_count, answer.model_stats[0].execution_count
 
 
 def _start(server: TritonServer, models: Sequence[str]) -> None:

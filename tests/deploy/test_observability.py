@@ -83,6 +83,12 @@ def test_promtool_accepts_configuration_and_rules() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
-    command = [promtool, "check", "config", "--syntax-only", DEPLOY / "prometheus" / "prometheus.yml"]
+    command = [
+        promtool,
+        "check",
+        "config",
+        "--syntax-only",
+        DEPLOY / "prometheus" / "prometheus.yml",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
