@@ -7,10 +7,13 @@ weights=${MODEL_WEIGHTS:-/models}
 served=$RETOUCH_MODEL_REPOSITORY
 
 mkdir -p "$served"
-cp -r "$code/qwen_serving" "$served/"
 for folder in "$code"/*/; do
   model=$(basename "$folder")
-  [ -f "$folder/config.pbtxt" ] || continue
+  if [ ! -f "$folder/config.pbtxt" ]; then
+    # No model: code that models share.
+    cp -r "$code/$model" "$served/"
+    continue
+  fi
   mkdir -p "$served/$model"
   cp "$folder/config.pbtxt" "$served/$model/"
   [ ! -f "$weights/$model/config.pbtxt" ] || cp "$weights/$model/config.pbtxt" "$served/$model/"
