@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -157,9 +158,14 @@ def served_config(url: str, model: str) -> dict[str, Any]:
 
 
 def serve_config(url: str, model: str, config: Mapping[str, Any]) -> None:
-    """Load the model again, configured so."""
+    """Load the model again, configured so; a moment later Triton says that it is ready."""
     with triton.InferenceServerClient(url) as client:
         client.load_model(model, config=json.dumps(config), client_timeout=LOAD_TIMEOUT_S)
+        deadline = time.monotonic() + LOAD_TIMEOUT_S
+        while not (client.is_server_ready() and client.is_model_ready(model)):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{model} did not become ready as {config}")
+            time.sleep(0.1)
 
 
 def measure_on(url: str, model: str, inputs: Path, *, concurrency: int, requests: int) -> Measure:

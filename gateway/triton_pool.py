@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -37,7 +37,7 @@ from gateway.inference import (
     PictureRequest,
     SegmentationOutput,
 )
-from gateway.triton_canaries import STAGE_MODELS
+from gateway.triton_canaries import STAGE_MODELS, called_stages
 from gateway.triton_endpoints import TritonEndpoints
 from gateway.triton_member import TritonMember, choose
 
@@ -67,6 +67,7 @@ class TritonPool:
         self._connect = connect
         self._refresh_s = refresh_s
         self._refreshed_at: float | None = None
+        self._manifests: dict[str, Mapping[str, Any]] = {}
         # Replaced as a whole, since segmentation reads it in threads.
         self._members = {url: TritonMember(url, connect(url)) for url in endpoints.addresses}
 
@@ -141,11 +142,17 @@ class TritonPool:
         _, late = await asyncio.wait(canaries, timeout=min(_WAIT_FOR_OTHERS_S, timeout_s))
         if late and not any(_is_ready(member, model) for member in members):
             await asyncio.wait(canaries)
-        return _of_all(model, members)
+        health = _of_all(model, members)
+        if health.ready and health.manifest and model in PIPELINE_MODELS:
+            self._manifests[model] = health.manifest
+        return health
 
     async def model_names(self) -> list[str]:
-        """Pipelines first: their manifests describe the stages' canaries."""
-        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *STAGE_MODELS]
+        """Pipelines first; once all have told which stages they call, no others."""
+        stages: Iterable[str] = STAGE_MODELS
+        if len(self._manifests) == len(PIPELINE_MODELS):
+            stages = called_stages(self._manifests.values())
+        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *stages]
 
     async def load(self, model: str) -> None:
         """Load the model on every Triton that ever served it, or else on all."""

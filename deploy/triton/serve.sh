@@ -9,7 +9,15 @@ set -- \
   --disable-auto-complete-config \
   --exit-timeout-secs="${TRITON_EXIT_TIMEOUT_S:-120}" \
   "$@"
+loaded=
 for model in $models; do
-  set -- "$@" "--load-model=$model"
+  # A checkpoint need not use every stage: what has no weights is left out, and the gateway says what it misses.
+  if ls -d "$RETOUCH_MODEL_REPOSITORY/$model"/[0-9]*/ >/dev/null 2>&1; then
+    set -- "$@" "--load-model=$model"
+    loaded="$loaded $model"
+  else
+    echo "no weights of $model in the model volume: it is left out" >&2
+  fi
 done
+[ -n "$loaded" ] || { echo "no weights of any model in the model volume: export some first" >&2; exit 1; }
 exec tritonserver "$@"

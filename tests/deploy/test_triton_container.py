@@ -138,6 +138,19 @@ def test_what_is_served_is_the_images_code_with_the_volumes_weights(tmp_path: Pa
     assert "operator" in (served / model / "config.pbtxt").read_text()
 
 
+def test_an_empty_volume_is_told_and_ends_the_start(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "MODEL_CODE": str(image_code(tmp_path / "code", "identity")),
+        "MODEL_WEIGHTS": str(tmp_path / "nothing"),
+        "RETOUCH_MODEL_REPOSITORY": str(tmp_path / "repository"),
+    }
+    done = subprocess.run(
+        [SCRIPTS / "serve.sh"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "export some first" in done.stderr
+
+
 def test_gpu_requirements_are_the_models_extra_with_the_gpu_runtime() -> None:
     command = [sys.executable, SCRIPTS / "gpu_requirements.py", ROOT / "pyproject.toml"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

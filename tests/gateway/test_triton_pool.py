@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from gateway.errors import (
 from gateway.inference import (
     EDIT_MODEL,
     GENERATION_MODEL,
+    PIPELINE_MODELS,
     SEGMENTATION_MODEL,
     ModelHealth,
     PaintEvent,
@@ -42,6 +45,7 @@ class Triton(FakeBackend):
     hangs: bool = False
     closed: bool = False
     working: threading.Event | None = None
+    stages: Mapping[str, Any] = {}
 
     def segment(self, square: np.ndarray) -> SegmentationOutput:
         if self.working is not None:
@@ -64,7 +68,8 @@ class Triton(FakeBackend):
             return ModelHealth(model, ready=False, detail="no answer", slow=True)
         if self.failure:
             return ModelHealth(model, ready=False, detail=self.failure.message)
-        return await super().check(model, timeout_s=timeout_s)
+        health = await super().check(model, timeout_s=timeout_s)
+        return replace(health, manifest={**health.manifest, "stages": self.stages})
 
     async def close(self) -> None:
         self.closed = True
@@ -244,6 +249,20 @@ async def test_tritons_may_serve_different_models() -> None:
         await paint(two)
     assert two.masks() == [3, 0]
     assert two.painted() == [0, 3]
+
+
+async def test_stages_that_no_pipeline_calls_are_not_asked_for(three: Tritons) -> None:
+    everything = await three.pool.model_names()
+    stages = {"text_encoder": {"model": "qwen_text_encoder", "version": 1}}
+    for fake in three.fakes.values():
+        fake.stages = stages
+    for model in PIPELINE_MODELS:
+        await three.canaries(model)
+    assert set(await three.pool.model_names()) < set(everything)
+    for fake in three.fakes.values():
+        fake.failure = DEAD
+    await three.canaries(GENERATION_MODEL)
+    assert len(await three.pool.model_names()) == 4, "forgotten when its Triton died"
 
 
 async def test_a_hanging_triton_holds_up_neither_canaries_nor_masks(three: Tritons) -> None:
