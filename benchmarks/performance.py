@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import mixed_load, peer_clicks, triton_scaling, tuning
+from benchmarks import mixed_load, peer_clicks, peer_generations, triton_scaling, tuning
 from benchmarks.figures import mean_batch, spread
 from benchmarks.local_tritons import GENERATION_MODELS, executions, local_tritons
 from benchmarks.machine import Machine, describe
@@ -31,7 +31,7 @@ from benchmarks.stage_inputs import write_inputs
 from gateway.settings import Settings
 from gateway.triton_installation import WHEEL_TRITON_VERSION
 
-PARTS = ("models", "clicks", "mixed", "tritons", "tuning")
+PARTS = ("models", "clicks", "generations", "mixed", "tritons", "tuning")
 UNCACHED = ("qwen_text_encoder", "qwen_vae_encoder")
 _MODEL_HEADERS = (
     "model",
@@ -53,6 +53,7 @@ class Effort:
     clients: tuple[int, ...]
     rounds: int
     click_requests: int
+    jobs: tuple[int, ...]
     rates: tuple[float, ...]
     rate_s: float
 
@@ -62,11 +63,18 @@ FULL = Effort(
     clients=(1, 2, 4, 8, 16, 32, 64),
     rounds=5,
     click_requests=64,
+    jobs=(1, 4, 8),
     rates=(2.0, 5.0, 10.0, 20.0),
     rate_s=60.0,
 )
 QUICK = Effort(
-    model_requests=10, clients=(1, 8), rounds=1, click_requests=16, rates=(2.0,), rate_s=10.0
+    model_requests=10,
+    clients=(1, 8),
+    rounds=1,
+    click_requests=16,
+    jobs=(1, 2),
+    rates=(2.0,),
+    rate_s=10.0,
 )
 
 
@@ -158,6 +166,17 @@ def _click_plot(
     return Plot(title=title, x="clients", y=y, lines=lines, log_x=True, log_y=log_y)
 
 
+def generations_part(effort: Effort, _plots: Path) -> Part:
+    """Jobs at the same time, against plain diffusers behind plain FastAPI."""
+    with served_gateway() as gateway:
+        figures = peer_generations.measure(
+            gateway, counts=effort.jobs, rounds=effort.rounds, side=256, steps=20
+        )
+    words = "256 x 256, 20 steps, no guidance; pictures of both equal to 1 grey level.\n\n"
+    markdown = words + peer_generations.section(figures)
+    return Part("Generations", markdown, [asdict(entry) for entry in figures])
+
+
 def mixed_part(effort: Effort, plots: Path) -> Part:
     """Clicks, edits and generations as an open loop."""
     options = argparse.Namespace(rates=effort.rates, duration=effort.rate_s, steps=4)
@@ -199,6 +218,7 @@ def tuning_part(effort: Effort, _plots: Path) -> Part:
 RUN: Mapping[str, Callable[[Effort, Path], Part]] = {
     "models": models_part,
     "clicks": clicks_part,
+    "generations": generations_part,
     "mixed": mixed_part,
     "tritons": tritons_part,
     "tuning": tuning_part,

@@ -20,6 +20,12 @@ from gateway.process_group import ProcessGroup
 START_TIMEOUT_S = 120.0
 _BENTOML = ("-m", "bentoml", "serve", "benchmarks.peers.bentoml_peer:Masks")
 PEERS = ("FastAPI", "LitServe", "BentoML")
+DIFFUSERS = "FastAPI + diffusers"
+_MODULES = {
+    "FastAPI": "benchmarks.peers.fastapi_peer",
+    "LitServe": "benchmarks.peers.litserve_peer",
+    DIFFUSERS: "benchmarks.peers.diffusers_peer",
+}
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,12 @@ class ServedPeer:
 def _command(name: str, port: int) -> list[str]:
     if name == "BentoML":
         return [sys.executable, *_BENTOML, "--host", LOOPBACK, "--port", str(port)]
-    return [sys.executable, "-m", f"benchmarks.peers.{name.lower()}_peer", str(port)]
+    return [sys.executable, "-m", _MODULES[name], str(port)]
 
 
 @contextmanager
 def served_peer(name: str, *, logs: Path) -> Iterator[ServedPeer]:
-    """Start one of `PEERS` on a free loopback port; stop it in the end.
+    """Start one of `PEERS` or `DIFFUSERS` on a free loopback port; stop it in the end.
 
     Raises:
         RuntimeError: it did not answer in time; the message ends with its log.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import peer_clicks, triton_scaling, tuning
+from benchmarks import peer_clicks, peer_generations, triton_scaling, tuning
 from benchmarks.open_loop import Arrival, Served, figures_of, goodput_per_s, offer, poisson_arrivals
 from benchmarks.perf_analyzer import PerfPoint, read_point
 from benchmarks.plots import Plot, save_plot
@@ -154,6 +154,19 @@ def test_peers_are_compared_with_the_direct_client_and_cpu_over_clients() -> Non
     assert "10% apart" in peer_clicks.section(figures)
 
 
+def test_generations_are_compared_round_by_round() -> None:
+    figures = [
+        peer_generations.RoundFigures(server=server, jobs=8, round=n, wall_s=wall, cpu_s=cpu)
+        for n, walls in enumerate(((2.0, 4.0), (3.0, 4.0)))
+        for server, wall, cpu in zip(
+            (peer_generations.GATEWAY, peer_generations.DIFFUSERS), walls, (0.5, 1.0), strict=True
+        )
+    ]
+    text = peer_generations.section(figures)
+    assert "| 8            |      2.50 |" in text
+    assert "0.62 (0.50 to 0.75)" in text
+
+
 def test_masks_that_differ_end_the_run() -> None:
     def contender(mask: str) -> peer_clicks.Contender:
         run = peer_clicks.ClickRun([0.1], 0.1, 0.1, [mask])
@@ -188,7 +201,8 @@ def test_plots_are_written_twice_and_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["mixed_load", "peer_clicks", "triton_scaling", "tuning", "stage_inputs"]
+    "script",
+    ["mixed_load", "peer_clicks", "peer_generations", "triton_scaling", "tuning", "stage_inputs"],
 )
 def test_scripts_explain_themselves(script: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{script}", "--help"]
