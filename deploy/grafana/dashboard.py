@@ -42,9 +42,17 @@ ROWS: list[tuple[str, list[tuple[str, str, dict[str, str]]]]] = [
                 {quantile("retouch_http_request_seconds", by="route"): "{{route}}"},
             ),
             (
-                "Time of a job's stage, 95th percentile",
+                "Time of a job at work, 95th percentile",
                 "s",
-                {quantile("retouch_job_stage_seconds", by="stage"): "{{stage}}"},
+                {quantile("retouch_job_run_seconds", by="model"): MODEL},
+            ),
+            (
+                "Time a job waits for a stage, per call",
+                "s",
+                {
+                    f"{rate('retouch_job_stage_seconds_total', by='stage')}"
+                    f" / {rate('retouch_job_stage_calls_total', by='stage')}": "{{stage}}"
+                },
             ),
             (
                 "Age of the oldest waiting job",
