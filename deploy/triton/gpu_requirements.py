@@ -1,4 +1,7 @@
-"""What the models import on a machine with CUDA: the extra `models`, ONNX Runtime for GPUs."""
+"""What the models import on a machine with CUDA.
+
+The extra `models` with ONNX Runtime's GPU build, and `quantised`: exports in fp8 are read with it.
+"""
 
 import sys
 import tomllib
@@ -6,10 +9,10 @@ from pathlib import Path
 
 
 def gpu_requirements(pyproject: str) -> list[str]:
-    """The extra `models` of a pyproject.toml, its onnxruntime replaced by the extra `gpu`."""
+    """The extras of a pyproject.toml, onnxruntime replaced by the extra `gpu`."""
     extras = tomllib.loads(pyproject)["project"]["optional-dependencies"]
     kept = [line for line in extras["models"] if not line.startswith("onnxruntime")]
-    return [*kept, *extras["gpu"]]
+    return [*kept, *extras["gpu"], *extras["quantised"]]
 
 
 if __name__ == "__main__":

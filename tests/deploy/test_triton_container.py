@@ -157,7 +157,7 @@ def test_gpu_requirements_are_the_models_extra_with_the_gpu_runtime() -> None:
     names = [line.split("=")[0].split(">")[0] for line in lines]
     assert "onnxruntime-gpu" in names
     assert "onnxruntime" not in names
-    assert {"torch", "diffusers", "transformers", "peft"} <= set(names)
+    assert {"torch", "diffusers", "transformers", "peft", "torchao"} <= set(names)
     pinned = (ROOT / "constraints.txt").read_text()
     assert all(f"\n{name}==" in pinned for name in names), "an unpinned package in the image"
 
