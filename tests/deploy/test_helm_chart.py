@@ -222,3 +222,12 @@ def test_secrets_are_demanded_or_yours() -> None:
     assert not of_kind(yours, "Secret")
     gateway = of_kind(yours, "Deployment")["shop-gateway"]["spec"]["template"]["spec"]
     assert gateway["containers"][0]["envFrom"] == [{"secretRef": {"name": "my-secret"}}]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("gateway.replica", "3"), ("store.url", "http://bucket"), ("autoscaling.enabled", "maybe")],
+)
+def test_values_that_mean_nothing_are_refused(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=name.rpartition(".")[2]):
+        render(**{name.replace(".", "__"): value})
