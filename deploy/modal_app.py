@@ -90,7 +90,7 @@ class Triton:
     i6pn=True,
     volumes={"/data": data},
     secrets=secrets,
-    env={"RETOUCH_EXECUTOR_ID": "modal-gateway-0"},
+    env={"RETOUCH_WORKER_ID": "modal-gateway-0"},
     min_containers=1,
     max_containers=1,
     timeout=24 * 3600,

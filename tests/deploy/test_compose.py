@@ -106,7 +106,9 @@ def test_the_gpu_is_reserved_in_the_gpu_profile_alone() -> None:
 
 def test_the_worker_keeps_its_name_and_ours_run_hardened() -> None:
     worker = SERVICES["worker"]
-    assert worker["environment"]["RETOUCH_EXECUTOR_ID"] == "worker-0"
+    assert worker["environment"]["RETOUCH_WORKER_ID"] == "worker-0"
+    drain, grace = worker["environment"]["RETOUCH_DRAIN_S"], worker["stop_grace_period"]
+    assert int(drain) < int(grace.rstrip("s"))
     assert worker["environment"].items() >= SERVICES["gateway"]["environment"].items()
     for name in ("gateway", "worker", "triton", "triton-cpu"):
         service = SERVICES[name]

@@ -147,10 +147,11 @@ def test_every_model_is_served_by_one_group(plain: list[Manifest]) -> None:
 def test_workers_keep_their_names(plain: list[Manifest]) -> None:
     worker = of_kind(plain, "StatefulSet")["shop-worker"]["spec"]
     container = worker["template"]["spec"]["containers"][0]
-    identity = next(e for e in container["env"] if e["name"] == "RETOUCH_EXECUTOR_ID")
+    identity = next(e for e in container["env"] if e["name"] == "RETOUCH_WORKER_ID")
     assert identity["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
     assert worker["serviceName"] in of_kind(plain, "Service")
-    assert worker["template"]["spec"]["terminationGracePeriodSeconds"] >= 300
+    drain = next(e["value"] for e in container["env"] if e["name"] == "RETOUCH_DRAIN_S")
+    assert worker["template"]["spec"]["terminationGracePeriodSeconds"] > int(drain)
 
 
 def test_selectors_find_their_pods_and_budgets_too(plain: list[Manifest]) -> None:
