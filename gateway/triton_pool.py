@@ -78,30 +78,23 @@ class TritonPool:
 
     def segment(self, square: npt.NDArray[np.uint8]) -> SegmentationOutput:
         """Run the network, on a second Triton if the first fails."""
-        return self._twice(lambda backend: backend.segment(square))
+        return self._twice(SEGMENTATION_MODEL, lambda backend: backend.segment(square))
 
     def segmentation_size(self) -> int:
         """As the first Triton says that answers."""
-        return self._twice(lambda backend: backend.segmentation_size())
+        return self._twice(SEGMENTATION_MODEL, lambda backend: backend.segmentation_size())
 
-    def _twice(self, call: Callable[[InferenceBackend], T]) -> T:
-        first = self._choose(SEGMENTATION_MODEL)
+    def _twice(self, model: str, call: Callable[[InferenceBackend], T]) -> T:
+        """What a Triton answers for `model`, or else another one; blocks."""
+        first = self._choose(model)
         try:
-            return self._once(first, call)
+            return _once(first, model, call)
         except (ModelUnavailableError, OverloadedError, InferenceTimeoutError) as error:
-            second = choose(self.members, SEGMENTATION_MODEL, without=(first.url,))
+            second = choose(self.members, model, without=(first.url,))
             if second is None:
                 raise
-            _log_move(SEGMENTATION_MODEL, first, error)
-            return self._once(second, call)
-
-    def _once(self, member: TritonMember, call: Callable[[InferenceBackend], T]) -> T:
-        with member.at_work(SEGMENTATION_MODEL):
-            try:
-                return call(member.backend)
-            except (ModelUnavailableError, InferenceTimeoutError) as error:
-                member.failed(SEGMENTATION_MODEL, error)
-                raise
+            _log_move(model, first, error)
+            return _once(second, model, call)
 
     async def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
         """Stream one job; after a move its steps begin at 1 again."""
@@ -192,6 +185,15 @@ class TritonPool:
                 logger.info("Triton at %s left", url, extra={"event": "triton_left"})
                 await members.pop(url).close()
         self._members = members
+
+
+def _once(member: TritonMember, model: str, call: Callable[[InferenceBackend], T]) -> T:
+    with member.at_work(model):
+        try:
+            return call(member.backend)
+        except (ModelUnavailableError, InferenceTimeoutError) as error:
+            member.failed(model, error)
+            raise
 
 
 def _is_ready(member: TritonMember, model: str) -> bool:
