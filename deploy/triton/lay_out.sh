@@ -6,28 +6,37 @@ code=${MODEL_CODE:-/opt/retouch/model_repository}
 weights=${MODEL_WEIGHTS:-/models}
 served=$RETOUCH_MODEL_REPOSITORY
 
-mkdir -p "$served"
-for folder in "$code"/*/; do
-  model=$(basename "$folder")
-  if [ ! -f "$folder/config.pbtxt" ]; then
-    # No model: code that models share.
-    cp -r "$code/$model" "$served/"
-    continue
-  fi
-  mkdir -p "$served/$model"
-  cp "$folder/config.pbtxt" "$served/$model/"
-  [ ! -f "$weights/$model/config.pbtxt" ] || cp "$weights/$model/config.pbtxt" "$served/$model/"
-  [ ! -d "$folder/configs" ] || cp -r "$folder/configs" "$served/$model/"
-  entry=$folder/model.py
-  [ -f "$entry" ] || entry=$folder/1/model.py
-  for version in "$weights/$model"/[0-9]*/; do
+# One model, whose config and entry point are in folder $2.
+lay_out() {
+  mkdir -p "$served/$1"
+  cp "$2/config.pbtxt" "$served/$1/"
+  [ ! -f "$weights/$1/config.pbtxt" ] || cp "$weights/$1/config.pbtxt" "$served/$1/"
+  [ ! -d "$2/configs" ] || cp -r "$2/configs" "$served/$1/"
+  for version in "$weights/$1"/[0-9]*/; do
     [ -d "$version" ] || continue
-    target=$served/$model/$(basename "$version")
+    target=$served/$1/$(basename "$version")
     mkdir -p "$target"
     for file in "$version"*; do
       ln -sfn "$file" "$target/$(basename "$file")"
     done
     rm -rf "$target/model.py" "$target/__pycache__"
-    cp "$entry" "$target/model.py"
+    for entry in "$2/model.py" "$2/1/model.py" "$version/model.py"; do
+      [ ! -f "$entry" ] || { cp "$entry" "$target/model.py"; break; }
+    done
   done
+}
+
+mkdir -p "$served"
+for folder in "$code"/*/; do
+  model=$(basename "$folder")
+  if [ -f "$folder/config.pbtxt" ]; then
+    lay_out "$model" "$folder"
+  else # no model: code that models share
+    cp -r "$code/$model" "$served/"
+  fi
+done
+# Models that an export made, and that the image does not know.
+for folder in "$weights"/*/; do
+  model=$(basename "$folder")
+  [ -e "$code/$model" ] || [ ! -f "$folder/config.pbtxt" ] || lay_out "$model" "$folder"
 done
