@@ -36,7 +36,7 @@ demo-models: .installed-serve ## install the demo models, over those that are th
 	$(BIN)/retouch-export demo
 
 clean: ## remove the environment, exported weights and served data
-	rm -rf $(VENV) .installed-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis retouch-data
+	rm -rf $(VENV) .venv-peers .installed-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis retouch-data
 	rm -rf model_repository/.versions model_repository/qwen_*/[0-9]* model_repository/fastsam/1/model.onnx
 
 $(BIN)/pip:
@@ -47,8 +47,10 @@ $(BIN)/pip:
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[models]'
 	touch $@
 
-.installed-perf: .installed-dev pyproject.toml constraints.txt
+.installed-perf: .installed-dev benchmarks/peers/requirements.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[export,dev,perf]'
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet -r benchmarks/peers/requirements.txt
 	touch $@
 
 .installed-dev: $(BIN)/pip pyproject.toml constraints.txt

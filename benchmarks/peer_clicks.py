@@ -4,7 +4,7 @@
 
 Every server gets the same pictures and must answer the same masks. The peers run the same network
 in their own process, with the product's own image work (peers/segmenter.py). Servers take turns
-within a round; the client is a process of its own. Needs the extra `perf`.
+within a round; the client is a process of its own. Needs `make .installed-perf`.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from gateway.loopback_ports import LOOPBACK, free_ports
 from gateway.process_group import ProcessGroup
 
 START_TIMEOUT_S = 120.0
+CHECKOUT = Path(__file__).resolve().parents[2]
+PYTHON = CHECKOUT / ".venv-peers" / "bin" / "python"
 _BENTOML = ("-m", "bentoml", "serve", "benchmarks.peers.bentoml_peer:Masks")
 PEERS = ("FastAPI", "LitServe", "BentoML")
 DIFFUSERS = "FastAPI + diffusers"
@@ -43,9 +45,13 @@ class ServedPeer:
 
 
 def _command(name: str, port: int) -> list[str]:
+    if name == DIFFUSERS:
+        return [sys.executable, "-m", _MODULES[name], str(port)]
+    if not PYTHON.exists():
+        raise RuntimeError(f"{name} needs an environment of its own: run make .installed-perf")
     if name == "BentoML":
-        return [sys.executable, *_BENTOML, "--host", LOOPBACK, "--port", str(port)]
-    return [sys.executable, "-m", _MODULES[name], str(port)]
+        return [str(PYTHON), *_BENTOML, "--host", LOOPBACK, "--port", str(port)]
+    return [str(PYTHON), "-m", _MODULES[name], str(port)]
 
 
 @contextmanager
@@ -53,13 +59,18 @@ def served_peer(name: str, *, logs: Path) -> Iterator[ServedPeer]:
     """Start one of `PEERS` or `DIFFUSERS` on a free loopback port; stop it in the end.
 
     Raises:
-        RuntimeError: it did not answer in time; the message ends with its log.
+        RuntimeError: it has no environment, or did not answer in time; the message says which, and
+            ends with its log.
     """
     port = free_ports(1)[0]
     url = f"http://{LOOPBACK}:{port}"
     log_file = logs / f"{name}.log"
     # No telemetry: a benchmark talks to this machine alone.
-    environment = os.environ | {"BENTOML_DO_NOT_TRACK": "True", "LITSERVE_LOG_LEVEL": "WARNING"}
+    environment = os.environ | {
+        "BENTOML_DO_NOT_TRACK": "True",
+        "LITSERVE_LOG_LEVEL": "WARNING",
+        "PYTHONPATH": str(CHECKOUT),
+    }
     group = ProcessGroup(
         _command(name, port),
         python=Path(sys.executable),
