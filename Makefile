@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve test check lint demo-models clean
+.PHONY: help serve test check lint perf docs demo-models clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,11 +25,18 @@ lint: .installed-dev ## format, lint, types and import rules alone
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+perf: .installed-perf ## measure this machine: perf/report.md with plots (about an hour; QUICK=1: minutes)
+	$(BIN)/retouch-export demo --if-absent
+	$(BIN)/python -m benchmarks.performance $(if $(QUICK),--quick)
+
+docs: .installed-dev ## the documentation as a site in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -f .ci/mkdocs.yml
+
 demo-models: .installed-serve ## install the demo models, over those that are there
 	$(BIN)/retouch-export demo
 
 clean: ## remove the environment, exported weights and served data
-	rm -rf $(VENV) .installed-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis retouch-data
+	rm -rf $(VENV) .venv-peers .installed-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis retouch-data
 	rm -rf model_repository/.versions model_repository/qwen_*/[0-9]* model_repository/fastsam/1/model.onnx
 
 $(BIN)/pip:
@@ -38,6 +45,12 @@ $(BIN)/pip:
 
 .installed-serve: $(BIN)/pip pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[models]'
+	touch $@
+
+.installed-perf: .installed-dev benchmarks/peers/requirements.txt
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[export,dev,perf]'
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet -r benchmarks/peers/requirements.txt
 	touch $@
 
 .installed-dev: $(BIN)/pip pyproject.toml constraints.txt

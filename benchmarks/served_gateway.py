@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -68,25 +68,44 @@ def served_gateway(**settings: object) -> Iterator[ServedGateway]:
     Raises:
         RuntimeError: it did not become ready in time; the message ends with its log.
     """
+    with _gateway_process(settings) as (url, group, log_file):
+        _wait(group, log_file, lambda client: client.get(f"{url}/health/ready").is_success)
+        card = json.loads((log_file.parent / "triton.json").read_text())
+        yield ServedGateway(url, group.pid, card["grpc"], card["pid"], card["metrics"])
+
+
+@contextmanager
+def _gateway_process(
+    settings: Mapping[str, object],
+) -> Iterator[tuple[str, ProcessGroup, Path]]:
+    """A gateway's URL, processes and log; nothing is awaited."""
     _end_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="retouch-benchmark-") as scratch:
-        folder = Path(scratch)
         port = free_ports(1)[0]
-        log_file = folder / "gateway.log"
+        log_file = Path(scratch) / "gateway.log"
         group = ProcessGroup(
             [sys.executable, "-m", "gateway.cli", "serve", "--host", LOOPBACK, "--port", str(port)],
             python=Path(sys.executable),
-            environment=_environment({**settings, "data_dir": folder}),
+            environment=_environment({**settings, "data_dir": scratch}),
             log_file=log_file,
         )
         try:
-            url = f"http://{LOOPBACK}:{port}"
-            _wait_until_ready(url, group, log_file)
-            card = json.loads((folder / "triton.json").read_text())
-            yield ServedGateway(url, group.pid, card["grpc"], card["pid"], card["metrics"])
+            yield f"http://{LOOPBACK}:{port}", group, log_file
         finally:
             group.terminate(STOP_TIMEOUT_S)
             group.kill()
+
+
+@contextmanager
+def gateway_over(triton_urls: str, models: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """A gateway over Tritons that run already: its URL and process, once `models` answer.
+
+    Raises:
+        RuntimeError: they did not answer in time; the message ends with its log.
+    """
+    with _gateway_process({"triton_url": triton_urls}) as (url, group, log_file):
+        _wait(group, log_file, lambda client: _answer(client, url, models))
+        yield url, group.pid
 
 
 @contextmanager
@@ -96,23 +115,29 @@ def other_process() -> Iterator[ProcessPoolExecutor]:
         yield executor
 
 
-def _environment(settings: dict[str, object]) -> dict[str, str]:
+def _environment(settings: Mapping[str, object]) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name != "RETOUCH_TRITON_URL"}
     return inherited | {f"RETOUCH_{name.upper()}": str(v) for name, v in settings.items()}
 
 
-def _wait_until_ready(url: str, group: ProcessGroup, log_file: Path) -> None:
+def _wait(group: ProcessGroup, log_file: Path, is_there: Callable[[httpx.Client], bool]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     with httpx.Client(trust_env=False, timeout=10) as client:
         while group.returncode is None and time.monotonic() < deadline:
             with suppress(httpx.TransportError):
-                if client.get(f"{url}/health/ready").status_code == 200:
+                if is_there(client):
                     return
             time.sleep(0.2)
     last_words = log_file.read_text()[-3000:]
     raise RuntimeError(
         f"The gateway did not become ready in {START_TIMEOUT_S:.0f} s.\n{last_words}"
     )
+
+
+def _answer(client: httpx.Client, url: str, models: Sequence[str]) -> bool:
+    """Whether every Triton answers for every model."""
+    entries = [client.get(f"{url}/v1/models/{model}") for model in models]
+    return all(e.is_success and e.json()["ready"] and not e.json()["detail"] for e in entries)
 
 
 def _end_on_sigterm() -> None:

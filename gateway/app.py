@@ -32,7 +32,7 @@ from gateway.routes import files, health, jobs, masks, models
 from gateway.schemas import JobRequest, MaskRequest, Problem
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
-from gateway.triton_client import TritonBackend
+from gateway.triton_connection import connect
 from gateway.triton_installation import find_installation
 from gateway.triton_server import TritonServer, TritonServerOptions
 from gateway.triton_supervisor import TritonSupervisor
@@ -109,10 +109,10 @@ def start_triton(settings: Settings) -> TritonServer:
     return server
 
 
-def _connect(settings: Settings, server: TritonServer | None) -> TritonBackend:
+def _connect(settings: Settings, server: TritonServer | None) -> InferenceBackend:
     url = server.grpc_url if server is not None else settings.triton_url
     assert url is not None  # noqa: S101
-    return TritonBackend(
+    return connect(
         url,
         segmentation_timeout_s=settings.segmentation_timeout_s,
         stall_timeout_s=settings.stall_timeout_s,

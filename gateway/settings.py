@@ -6,8 +6,10 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.triton_endpoints import TritonEndpoints
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -25,7 +27,9 @@ class Settings(BaseSettings):
     )
 
     triton_url: str | None = Field(
-        None, description="host:port of a running Triton's gRPC; unset starts the embedded one."
+        None,
+        description="gRPC of running Tritons: host:port or dns:///name:port (every address of the "
+        "name), several separated by commas; unset starts the embedded one.",
     )
     triton_cache: Path = Field(
         Path.home() / ".cache" / "retouch", description="Where the embedded Triton is unpacked."
@@ -61,6 +65,13 @@ class Settings(BaseSettings):
     stall_timeout_s: float = Field(
         120.0, gt=0, description="A job without any event for so long ends with an error."
     )
+
+    @field_validator("triton_url")
+    @classmethod
+    def _names_tritons(cls, value: str | None) -> str | None:
+        if value:
+            TritonEndpoints.parse(value)
+        return value or None
 
 
 @lru_cache(maxsize=1)

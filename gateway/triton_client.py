@@ -35,7 +35,15 @@ from gateway.inference import (
 from gateway.triton_errors import BACKEND_DIED, translate, translated
 
 _END_TIMEOUT_S = 1.0
-_KEEPALIVE = triton.KeepAliveOptions(keepalive_time_ms=20_000, keepalive_timeout_ms=10_000)
+_CHANNEL = [
+    ("grpc.max_send_message_length", triton.MAX_GRPC_MESSAGE_SIZE),
+    ("grpc.max_receive_message_length", triton.MAX_GRPC_MESSAGE_SIZE),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 2),
+    # gRPC's own is two minutes: a Triton that came back would be away for as long.
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
 
 
 class TritonBackend:
@@ -45,7 +53,7 @@ class TritonBackend:
         self._url = url
         self._segmentation_timeout_s = segmentation_timeout_s
         self._stall_timeout_s = stall_timeout_s
-        self._blocking = triton.InferenceServerClient(url, keepalive_options=_KEEPALIVE)
+        self._blocking = triton.InferenceServerClient(url, channel_args=_CHANNEL)
         self._async_client: Any = None
         self._segmentation_size: int | None = None
         self._manifests: dict[str, Mapping[str, Any]] = {}
@@ -56,9 +64,7 @@ class TritonBackend:
     def _async(self) -> Any:
         """Made on first use, since it belongs to the running event loop."""
         if self._async_client is None:
-            self._async_client = triton_aio.InferenceServerClient(
-                self._url, keepalive_options=_KEEPALIVE
-            )
+            self._async_client = triton_aio.InferenceServerClient(self._url, channel_args=_CHANNEL)
         return self._async_client
 
     def segment(self, square: npt.NDArray[np.uint8]) -> SegmentationOutput:

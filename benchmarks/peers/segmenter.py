@@ -1,0 +1,71 @@
+"""The network in this process, and the product's own image work around it: JPEG in, mask out.
+
+Peers get our codec and our mask code, so that what differs is the framework and where the network
+runs, not how a PNG is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from gateway.settings import Settings
+from preprocessing.codec import decode_image, encode_mask_png
+from preprocessing.fastsam import decode_detections, instance_mask
+from preprocessing.letterbox import Letterbox, letterbox, plan_letterbox
+from preprocessing.prompts import Prompt, rank
+
+_OUTPUTS = ("DETECTIONS", "PROTOTYPES", "IMAGE_SIZE")
+Output = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Detections and prototypes of one square."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture as the network takes it, and the way back."""
+
+    square: npt.NDArray[np.uint8]
+    plan: Letterbox
+
+
+class Segmenter:
+    """A click on a JPEG becomes a mask's PNG."""
+
+    def __init__(self) -> None:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        path = Path(Settings().model_repository) / "fastsam" / "1" / "model.onnx"
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
+        grey = np.full((1, 160, 160, 3), 114, np.uint8)
+        self.side = int(self._session.run(_OUTPUTS, {"IMAGES": grey})[2][0, 0])
+
+    def prepare(self, jpeg: bytes) -> Prepared:
+        """Decode and letterbox."""
+        pixels = decode_image(jpeg).pixels
+        plan = plan_letterbox((pixels.shape[1], pixels.shape[0]), self.side)
+        return Prepared(letterbox(pixels, plan), plan)
+
+    def run(self, squares: Sequence[npt.NDArray[np.uint8]]) -> list[Output]:
+        """One pass for all squares."""
+        detections, prototypes, _ = self._session.run(_OUTPUTS, {"IMAGES": np.stack(squares)})
+        return list(zip(detections, prototypes, strict=True))
+
+    def png(self, prepared: Prepared, output: Output, click: tuple[int, int]) -> bytes:
+        """The mask at a pixel of the picture."""
+        instances = decode_detections(*output, prepared.plan)
+        best = rank(instances, Prompt(points=(click,), labels=(1,)))[0]
+        return encode_mask_png(instance_mask(instances, best.index))
+
+    def mask(self, jpeg: bytes, click: tuple[int, int]) -> bytes:
+        """All of it for one picture."""
+        prepared = self.prepare(jpeg)
+        return self.png(prepared, self.run([prepared.square])[0], click)
