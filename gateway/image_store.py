@@ -29,7 +29,7 @@ class StoredImage:
     width: int
     height: int
     format: str
-    """"png", "jpeg" or "webp", ..."""
+    """"png", "jpeg", "webp", ..., or "cube" for a colour transform."""
     bytes: int
     warnings: tuple[str, ...] = ()
     """What was left out or changed when it was read, e.g. further frames."""
@@ -37,7 +37,7 @@ class StoredImage:
     @property
     def media_type(self) -> str:
         """Content type of the bytes."""
-        return f"image/{self.format}"
+        return "text/plain" if self.format == "cube" else f"image/{self.format}"
 
 
 class ImageStore:

@@ -13,7 +13,7 @@ from gateway.errors import ImageInvalidError
 from gateway.image_store import ImageStore, StoredImage
 from gateway.rejections import rejections
 from preprocessing import codec, masks
-from preprocessing.arrays import Image, Mask
+from preprocessing.arrays import Image, Mask, Plane
 from preprocessing.image_header import ImageLimits
 
 _DATA_URL = re.compile(r"data:[\w.+/-]*(;[\w=.+-]+)*;base64,", re.ASCII)
@@ -24,7 +24,7 @@ class Pictures:
 
     def __init__(self, store: ImageStore, limits: ImageLimits, *, cache_bytes: int = 0) -> None:
         self.store = store
-        self._limits = limits
+        self.limits = limits
         self._cache_bytes = cache_bytes
         self._recent: OrderedDict[str, codec.DecodedImage] = OrderedDict()
         """Pixels of the pictures used last: an upload is followed by its first click."""
@@ -64,6 +64,10 @@ class Pictures:
 
     async def mask(self, image_id: str) -> Mask:
         """A stored picture read as a mask: white = edit, from mid-grey on."""
+        return masks.binarise(await self.levels(image_id))
+
+    async def levels(self, image_id: str) -> Plane:
+        """A stored picture read as a soft mask: (H, W) uint8, white = edit."""
         data = await self.store.content(image_id)
         return await asyncio.to_thread(self._decode_mask, data)
 
@@ -73,9 +77,9 @@ class Pictures:
         height, width = mask.shape
         return await self.store.put(data, width=width, height=height, format="png"), data
 
-    async def keep(self, pixels: Image) -> StoredImage:
-        """Store a picture as PNG."""
-        data = await asyncio.to_thread(codec.encode_png, pixels)
+    async def keep(self, pixels: Image | Plane, *, alpha: Plane | None = None) -> StoredImage:
+        """Store a picture, or the levels of a soft mask, as PNG."""
+        data = await asyncio.to_thread(codec.encode_png, pixels, alpha=alpha)
         height, width = pixels.shape[:2]
         return await self.store.put(data, width=width, height=height, format="png")
 
@@ -95,11 +99,11 @@ class Pictures:
 
     def _decode(self, data: bytes, pointer: str | None) -> codec.DecodedImage:
         with rejections(pointer):
-            return codec.decode_image(data, self._limits)
+            return codec.decode_image(data, self.limits)
 
-    def _decode_mask(self, data: bytes) -> Mask:
+    def _decode_mask(self, data: bytes) -> Plane:
         with rejections("/mask"):
-            return masks.binarise(codec.decode_mask(data, self._limits))
+            return codec.decode_mask(data, self.limits)
 
 
 def _decode_data_url(url: str, pointer: str | None) -> bytes:
