@@ -110,7 +110,7 @@ def require_parts(wanted: Mapping[str, Any]) -> None:
         if not wanted.get(part):
             raise InvalidRequestError(f"Task {task} needs {part}.", pointer=f"/{part}")
     for part in rule.refuses:
-        if wanted.get(part) not in (None, False, [], 1 if part == "n" else None):
+        if _is_given(part, wanted.get(part)):
             raise UnsupportedValueError(f"Task {task} takes no {part}.", pointer=f"/{part}")
     references = len(wanted.get("reference") or ())
     if references > rule.max_references:
@@ -123,6 +123,13 @@ def require_parts(wanted: Mapping[str, Any]) -> None:
     if wanted.get("reference_mask") and not references:
         message = "A reference_mask needs a reference."
         raise InvalidRequestError(message, pointer="/reference")
+
+
+def _is_given(part: str, value: Any) -> bool:
+    """Whether a request says something of a part beyond its default."""
+    if value is None or value is False or value == []:
+        return False
+    return not (part == "n" and value == 1)
 
 
 def with_task_adapter(

@@ -60,7 +60,7 @@ class MaskDesk:
         levels = read.levels
         if grow_px:
             levels = await asyncio.to_thread(masks.grow_levels, levels, grow_px)
-        stored = await self._pictures.keep(levels)
+        stored = await self._pictures.keep_levels(levels)
         return UsedMask(stored.id, read.polarity.value, read.warnings)
 
     async def find(

@@ -28,6 +28,8 @@ class Pictures:
         self._cache_bytes = cache_bytes
         self._recent: OrderedDict[str, codec.DecodedImage] = OrderedDict()
         """Pixels of the pictures used last: an upload is followed by its first click."""
+        self._recent_levels: OrderedDict[str, Plane] = OrderedDict()
+        """The masks used last: a job looks at its mask three times."""
 
     async def take_in(self, data: bytes, *, pointer: str | None = None) -> StoredImage:
         """Check a picture in full and keep its bytes as they came.
@@ -67,9 +69,19 @@ class Pictures:
         return masks.binarise(await self.levels(image_id))
 
     async def levels(self, image_id: str) -> Plane:
-        """A stored picture read as a soft mask: (H, W) uint8, white = edit."""
-        data = await self.store.content(image_id)
-        return await asyncio.to_thread(self._decode_mask, data)
+        """A stored picture read as a soft mask: (H, W) uint8, white = edit; not written to."""
+        levels = self._recent_levels.get(image_id)
+        if levels is None:
+            data = await self.store.content(image_id)
+            levels = await asyncio.to_thread(self._decode_mask, data)
+            self._remember_levels(image_id, levels)
+        return levels
+
+    async def keep_levels(self, levels: Plane) -> StoredImage:
+        """Store a soft mask as PNG."""
+        stored = await self.keep(levels)
+        self._remember_levels(stored.id, levels)
+        return stored
 
     async def keep_mask(self, mask: Mask) -> tuple[StoredImage, bytes]:
         """Store a mask as PNG; the record and the bytes."""
@@ -90,12 +102,18 @@ class Pictures:
             NotFoundError: no such picture.
         """
         self._recent.pop(image_id, None)
+        self._recent_levels.pop(image_id, None)
         await self.store.delete(image_id)
 
     def _remember(self, image_id: str, decoded: codec.DecodedImage) -> None:
         self._recent[image_id] = decoded
         while sum(entry.pixels.nbytes for entry in self._recent.values()) > self._cache_bytes:
             self._recent.popitem(last=False)
+
+    def _remember_levels(self, image_id: str, levels: Plane) -> None:
+        self._recent_levels[image_id] = levels
+        while sum(entry.nbytes for entry in self._recent_levels.values()) > self._cache_bytes // 4:
+            self._recent_levels.popitem(last=False)
 
     def _decode(self, data: bytes, pointer: str | None) -> codec.DecodedImage:
         with rejections(pointer):

@@ -55,6 +55,8 @@ class ImageLimits:
     min_side: int = 2
     max_aspect: float = 50.0
     """Longer side over shorter side."""
+    max_frames: int = 1000
+    """Of animations that say how many they have; the first is used."""
 
 
 DEFAULT_LIMITS = ImageLimits()
@@ -98,6 +100,11 @@ def open_image(data: bytes, limits: ImageLimits) -> tuple[ImageFile.ImageFile, I
         opened = plugin(BytesIO(data))
         header = ImageHeader(name, *opened.size, _frames(opened), opened.mode)
     _check_sides(header, limits)
+    if header.frames > limits.max_frames:
+        raise ImageRejectedError(
+            "image_too_large",
+            f"An animation may have at most {limits.max_frames} frames; it has {header.frames}.",
+        )
     if name == "jpeg" and data.count(_START_OF_SCAN) > _MAX_JPEG_SCANS:
         raise ImageRejectedError(
             "image_unreadable",

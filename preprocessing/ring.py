@@ -19,7 +19,7 @@ WIDTH_PX = 64
 """Reach beyond the gap, at about 1 megapixel."""
 MIN_PIXELS = 400
 """With fewer nothing is estimated."""
-_SAMPLES = 20_000
+_SAMPLES = 8_000
 _DARK, _BRIGHT = 4, 251  # beyond, channels are clipped and no longer follow a gain
 _MAX_GAIN, _MAX_OFFSET = 1.4, 32.0
 _OFFSET_STIFFNESS = 0.02  # a flat ring cannot tell offset from gain: then it is gain
@@ -96,7 +96,7 @@ def _line(painted: Image, original: Image) -> tuple[float, float]:
         return 1.0, 0.0
     x, y = painted[usable].astype(np.float64), original[usable].astype(np.float64)
     gain, offset, weight = 1.0, 0.0, np.ones_like(x)
-    for _ in range(8):
+    for _ in range(5):
         gain, offset = _weighted_line(x, y, weight)
         residual = np.abs(gain * x + offset - y)
         knee = max(1.0, 2 * float(np.median(residual)))

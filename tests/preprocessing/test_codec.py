@@ -231,6 +231,15 @@ def test_first_frame_of_an_animation(form, frames):
     assert decoded.warnings == ("Only the first frame of the animation is used.",)
 
 
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "AVIF"])
+def test_too_many_frames_are_refused(form):
+    pages = [Image.new("RGB", (32, 32), (90 * i, 0, 0)) for i in range(3)]
+    file = encode(pages[0], form, save_all=True, append_images=pages[1:])
+    assert decode_image(file, ImageLimits(max_frames=3)).header.frames == 3
+    error = rejected(file, ImageLimits(max_frames=2))
+    assert (error.code, "at most 2 frames; it has 3" in error.message) == ("image_too_large", True)
+
+
 def rejected(file, limits=None):
     with pytest.raises(ImageRejectedError) as caught:
         decode_image(file, limits or ImageLimits())
