@@ -22,13 +22,14 @@ from gateway.dependencies import Services
 from gateway.errors import RetouchError
 from gateway.feature_cache import FeatureCache
 from gateway.generation import Painter
+from gateway.image_schemas import MaskedImageRequest, WhiteBalanceRequest
 from gateway.image_store import ImageStore
 from gateway.inference import InferenceBackend
 from gateway.jobs import JobQueue
 from gateway.model_catalog import ModelCatalog
 from gateway.pictures import Pictures
 from gateway.request_id import RequestIdMiddleware
-from gateway.routes import files, health, jobs, masks, models
+from gateway.routes import files, health, images, jobs, masks, models
 from gateway.schemas import JobRequest, MaskRequest, Problem
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
@@ -82,7 +83,7 @@ def create_app(
     app = FastAPI(title="Retouch", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
     _add_middleware(app, settings)
     _add_error_handlers(app)
-    for routes in (files, masks, jobs, models, health):
+    for routes in (files, masks, jobs, images, models, health):
         app.include_router(routes.router, responses={"default": {"model": Problem}})
     _describe_bodies(app)
     return app
@@ -181,7 +182,7 @@ def _describe_bodies(app: FastAPI) -> None:
     def openapi() -> dict[str, object]:
         document = build()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for model in (MaskRequest, JobRequest):
+        for model in (MaskRequest, JobRequest, MaskedImageRequest, WhiteBalanceRequest):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[model.__name__] = schema

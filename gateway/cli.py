@@ -1,4 +1,4 @@
-"""`retouch`: serve, doctor."""
+"""`retouch`: serve, doctor, and the edit commands."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from rich.table import Table
 
 from gateway.app import create_app
 from gateway.doctor import diagnose
+from gateway.edit_commands import app as edit_commands
 from gateway.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.registered_commands += edit_commands.registered_commands
 
 
 @app.callback()

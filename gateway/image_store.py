@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -17,6 +18,7 @@ from obstore.store import LocalStore, MemoryStore
 
 from gateway.errors import NotFoundError, StorageFullError
 
+_QUICK_BYTES = 256 * 1024
 _ID = re.compile(r"file_[0-9a-f]{40}")
 
 
@@ -29,7 +31,7 @@ class StoredImage:
     width: int
     height: int
     format: str
-    """"png", "jpeg" or "webp", ..."""
+    """"png", "jpeg", "webp", ..., or "cube" for a colour transform."""
     bytes: int
     warnings: tuple[str, ...] = ()
     """What was left out or changed when it was read, e.g. further frames."""
@@ -37,7 +39,7 @@ class StoredImage:
     @property
     def media_type(self) -> str:
         """Content type of the bytes."""
-        return f"image/{self.format}"
+        return "text/plain" if self.format == "cube" else f"image/{self.format}"
 
 
 class ImageStore:
@@ -59,7 +61,7 @@ class ImageStore:
         Raises:
             StorageFullError: the disk is full; nothing was kept.
         """
-        digest = hashlib.sha256(data).hexdigest()
+        digest = await _digest(data)
         image = StoredImage(
             f"file_{digest[:40]}", digest, width, height, format, len(data), warnings
         )
@@ -113,6 +115,13 @@ class ImageStore:
             return bytes(await result.bytes_async())
         except (ObjectNotFoundError, FileNotFoundError):
             raise NotFoundError(f"There is no file {image_id!r}.") from None
+
+
+async def _digest(data: bytes) -> str:
+    """SHA-256; of large files in a thread: 25 MB would hold the event loop up for 30 to 60 ms."""
+    if len(data) < _QUICK_BYTES:
+        return hashlib.sha256(data).hexdigest()
+    return await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
 
 
 def _content_key(image_id: str) -> str:

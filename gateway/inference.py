@@ -16,6 +16,7 @@ import numpy.typing as npt
 SEGMENTATION_MODEL = "fastsam"
 GENERATION_MODEL = "qwen_image"
 EDIT_MODEL = "qwen_image_edit"
+PREFILL_MODEL = "lama"
 PIPELINE_MODELS = (GENERATION_MODEL, EDIT_MODEL)
 
 
@@ -108,6 +109,15 @@ class InferenceBackend(Protocol):
         """Paint a picture: `StepDone` for each step, then `PictureDone`.
 
         Closing the iterator cancels the work in the model server.
+        """
+        ...
+
+    async def fill(
+        self, image: npt.NDArray[np.uint8], hole: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.uint8]:
+        """Guess what is in the hole, (H, W) with 255 in it, of a picture (H, W, 3).
+
+        Raises `ModelUnavailableError` where the repository has no model for it.
         """
         ...
 

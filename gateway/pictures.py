@@ -13,7 +13,7 @@ from gateway.errors import ImageInvalidError
 from gateway.image_store import ImageStore, StoredImage
 from gateway.rejections import rejections
 from preprocessing import codec, masks
-from preprocessing.arrays import Image, Mask
+from preprocessing.arrays import Image, Mask, Plane
 from preprocessing.image_header import ImageLimits
 
 _DATA_URL = re.compile(r"data:[\w.+/-]*(;[\w=.+-]+)*;base64,", re.ASCII)
@@ -24,10 +24,12 @@ class Pictures:
 
     def __init__(self, store: ImageStore, limits: ImageLimits, *, cache_bytes: int = 0) -> None:
         self.store = store
-        self._limits = limits
+        self.limits = limits
         self._cache_bytes = cache_bytes
         self._recent: OrderedDict[str, codec.DecodedImage] = OrderedDict()
         """Pixels of the pictures used last: an upload is followed by its first click."""
+        self._recent_levels: OrderedDict[str, Plane] = OrderedDict()
+        """The masks used last: a job looks at its mask three times."""
 
     async def take_in(self, data: bytes, *, pointer: str | None = None) -> StoredImage:
         """Check a picture in full and keep its bytes as they came.
@@ -64,8 +66,22 @@ class Pictures:
 
     async def mask(self, image_id: str) -> Mask:
         """A stored picture read as a mask: white = edit, from mid-grey on."""
-        data = await self.store.content(image_id)
-        return await asyncio.to_thread(self._decode_mask, data)
+        return masks.binarise(await self.levels(image_id))
+
+    async def levels(self, image_id: str) -> Plane:
+        """A stored picture read as a soft mask: (H, W) uint8, white = edit; not written to."""
+        levels = self._recent_levels.get(image_id)
+        if levels is None:
+            data = await self.store.content(image_id)
+            levels = await asyncio.to_thread(self._decode_mask, data)
+            self._remember_levels(image_id, levels)
+        return levels
+
+    async def keep_levels(self, levels: Plane) -> StoredImage:
+        """Store a soft mask as PNG."""
+        stored = await self.keep(levels)
+        self._remember_levels(stored.id, levels)
+        return stored
 
     async def keep_mask(self, mask: Mask) -> tuple[StoredImage, bytes]:
         """Store a mask as PNG; the record and the bytes."""
@@ -73,9 +89,9 @@ class Pictures:
         height, width = mask.shape
         return await self.store.put(data, width=width, height=height, format="png"), data
 
-    async def keep(self, pixels: Image) -> StoredImage:
-        """Store a picture as PNG."""
-        data = await asyncio.to_thread(codec.encode_png, pixels)
+    async def keep(self, pixels: Image | Plane, *, alpha: Plane | None = None) -> StoredImage:
+        """Store a picture, or the levels of a soft mask, as PNG."""
+        data = await asyncio.to_thread(codec.encode_png, pixels, alpha=alpha)
         height, width = pixels.shape[:2]
         return await self.store.put(data, width=width, height=height, format="png")
 
@@ -86,6 +102,7 @@ class Pictures:
             NotFoundError: no such picture.
         """
         self._recent.pop(image_id, None)
+        self._recent_levels.pop(image_id, None)
         await self.store.delete(image_id)
 
     def _remember(self, image_id: str, decoded: codec.DecodedImage) -> None:
@@ -93,13 +110,18 @@ class Pictures:
         while sum(entry.pixels.nbytes for entry in self._recent.values()) > self._cache_bytes:
             self._recent.popitem(last=False)
 
+    def _remember_levels(self, image_id: str, levels: Plane) -> None:
+        self._recent_levels[image_id] = levels
+        while sum(entry.nbytes for entry in self._recent_levels.values()) > self._cache_bytes // 4:
+            self._recent_levels.popitem(last=False)
+
     def _decode(self, data: bytes, pointer: str | None) -> codec.DecodedImage:
         with rejections(pointer):
-            return codec.decode_image(data, self._limits)
+            return codec.decode_image(data, self.limits)
 
-    def _decode_mask(self, data: bytes) -> Mask:
+    def _decode_mask(self, data: bytes) -> Plane:
         with rejections("/mask"):
-            return masks.binarise(codec.decode_mask(data, self._limits))
+            return codec.decode_mask(data, self.limits)
 
 
 def _decode_data_url(url: str, pointer: str | None) -> bytes:

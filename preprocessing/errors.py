@@ -3,7 +3,7 @@
     RejectedError (a ValueError)
     ├── ImageRejectedError   image_unreadable, unsupported_format, image_too_large, image_too_small,
     │                        image_aspect
-    ├── MaskRejectedError    mask_empty, mask_full, mask_size
+    ├── MaskRejectedError    mask_empty, mask_full, mask_size, mask_no_alpha
     ├── PromptRejectedError  point_outside, box_outside, box_empty, labels_mismatch, prompt_empty,
     │                        no_mask (for the caller, when `prompts.rank` finds nothing)
     └── SizeRejectedError    unsupported_size

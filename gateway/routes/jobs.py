@@ -12,15 +12,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.dependencies import JobDep, JobsDep, PainterDep, PicturesDep, SegmenterDep
+from gateway.dependencies import JobDep, JobsDep, MaskDeskDep, PainterDep, PicturesDep
 from gateway.errors import ConflictError, InvalidRequestError, RetouchError
+from gateway.generation import TASK_MODELS
 from gateway.job import Job, JobEvent, JobFailure, JobPriority, JobStatus
+from gateway.job_pictures import resolve_pictures
 from gateway.job_view import view_of
 from gateway.multipart import read_body
 from gateway.pictures import Pictures
-from gateway.routes.masks import as_prompt
-from gateway.schemas import JobList, JobRequest, JobView, MaskPrompt
-from gateway.segmentation import Segmenter
+from gateway.schemas import JobList, JobRequest, JobView
 from gateway.server_timing import timing_headers
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -37,12 +37,13 @@ _BODY: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["task", "prompt"],
+                    "required": ["task"],
                     "properties": {
-                        "task": {"type": "string", "enum": ["generate", "edit", "inpaint"]},
+                        "task": {"type": "string", "enum": list(TASK_MODELS)},
                         "prompt": {"type": "string"},
                         "image": {"type": "string", "format": "binary"},
                         "mask": {"type": "string", "example": '{"points": [[412, 300]]}'},
+                        "reference": {"type": "string", "format": "binary"},
                         "seed": {"type": "integer"},
                     },
                 }
@@ -57,7 +58,7 @@ async def submit(  # noqa: PLR0913
     request: Request,
     response: Response,
     pictures: PicturesDep,
-    segmenter: SegmenterDep,
+    mask_desk: MaskDeskDep,
     painter: PainterDep,
     jobs: JobsDep,
     prefer: Annotated[str | None, Header(description="wait=N answers when the job ends.")] = None,
@@ -69,7 +70,7 @@ async def submit(  # noqa: PLR0913
     with the picture's bytes.
     """
     wanted = await read_body(request, JobRequest, pictures)
-    fields = await _resolve_pictures(wanted, pictures, segmenter)
+    fields = await resolve_pictures(wanted, pictures, mask_desk)
     order = await painter.accept(fields)
     job = jobs.submit(
         task=order.task,
@@ -183,26 +184,6 @@ async def _frames(watch: AsyncIterator[JobEvent]) -> AsyncIterator[str]:
     finally:
         if pending is not None:
             pending.cancel()
-
-
-async def _resolve_pictures(
-    wanted: JobRequest, pictures: Pictures, segmenter: Segmenter
-) -> dict[str, Any]:
-    """Replace data URLs and a smart-mask prompt by file ids."""
-    fields = wanted.model_dump(exclude={"metadata"})
-    image = await pictures.resolve(wanted.image, pointer="/image") if wanted.image else None
-    fields["image"] = image.id if image else None
-    fields["reference"] = [
-        (await pictures.resolve(name, pointer="/reference")).id for name in wanted.reference
-    ]
-    if isinstance(wanted.mask, MaskPrompt):
-        if image is None:
-            raise InvalidRequestError("A mask prompt needs an image.", pointer="/image")
-        found = await segmenter.segment(image, [as_prompt(wanted.mask)], pointer="/mask")
-        fields["mask"] = (await pictures.keep_mask(found.masks[0].mask))[0].id
-    elif wanted.mask:
-        fields["mask"] = (await pictures.resolve(wanted.mask, pointer="/mask")).id
-    return fields
 
 
 def _wait_preference(prefer: str | None) -> float:

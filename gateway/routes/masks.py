@@ -12,12 +12,12 @@ from fastapi import APIRouter, Header, Request, Response
 
 from gateway.dependencies import PicturesDep, SegmenterDep
 from gateway.errors import ValidationFailedError
+from gateway.job_pictures import as_prompt
 from gateway.multipart import read_body
 from gateway.pictures import Pictures
-from gateway.schemas import FoundMask, MaskPrompt, MaskRequest, MaskResponse
+from gateway.schemas import FoundMask, MaskRequest, MaskResponse
 from gateway.segmentation import SmartMask
 from preprocessing import masks
-from preprocessing.prompts import Prompt
 
 router = APIRouter(prefix="/v1/masks", tags=["masks"])
 
@@ -84,12 +84,6 @@ async def create_masks(
         timings={name: round(seconds, 6) for name, seconds in timings.items()},
         warnings=list(image.warnings),
     )
-
-
-def as_prompt(prompt: MaskPrompt) -> Prompt:
-    """The wire's prompt in the words of the use case; labels left out are all 1."""
-    labels = prompt.labels or [1] * len(prompt.points)
-    return Prompt(points=tuple(prompt.points), labels=tuple(labels), box=prompt.box)
 
 
 async def _show(pictures: Pictures, found: SmartMask, output: str) -> FoundMask:

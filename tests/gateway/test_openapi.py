@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from gateway.image_schemas import MaskedImageRequest, WhiteBalanceRequest
 from gateway.schemas import JobRequest, MaskRequest
 from tests.gateway.conftest import Gateway, serve
 from tests.gateway.problems import FIELDS
@@ -22,6 +24,9 @@ ROUTES = {
     "GET /v1/files/{file_id}/content",
     "DELETE /v1/files/{file_id}",
     "POST /v1/masks",
+    "POST /v1/images/extract",
+    "POST /v1/images/shadow-preview",
+    "POST /v1/images/white-balance",
     "POST /v1/jobs",
     "GET /v1/jobs",
     "GET /v1/jobs/{job_id}",
@@ -99,7 +104,9 @@ async def test_every_part_of_a_path_is_a_parameter(document: dict[str, Any]) -> 
         assert declared == set(re.findall(r"{(\w+)}", name)), name
 
 
-@pytest.mark.parametrize("path", ["/v1/masks", "/v1/jobs"])
+@pytest.mark.parametrize(
+    "path", ["/v1/masks", "/v1/jobs", "/v1/images/extract", "/v1/images/white-balance"]
+)
 async def test_bodies_come_as_json_or_form(document: dict[str, Any], path: str) -> None:
     content = document["paths"][path]["post"]["requestBody"]["content"]
     assert content.keys() == {"application/json", "multipart/form-data"}
@@ -110,10 +117,10 @@ async def test_bodies_come_as_json_or_form(document: dict[str, Any], path: str) 
     )
 
 
-@pytest.mark.parametrize("model", [MaskRequest, JobRequest])
-async def test_the_examples_are_requests(
-    document: dict[str, Any], model: type[MaskRequest | JobRequest]
-) -> None:
+@pytest.mark.parametrize(
+    "model", [MaskRequest, JobRequest, MaskedImageRequest, WhiteBalanceRequest]
+)
+async def test_the_examples_are_requests(document: dict[str, Any], model: type[BaseModel]) -> None:
     for example in document["components"]["schemas"][model.__name__]["examples"]:
         model.model_validate_json(json.dumps(example))
 
