@@ -20,6 +20,7 @@ def some_instances() -> Instances:
         boxes=np.zeros((1, 4), np.float32),
         scores=np.ones(1, np.float32),
         coefficients=np.zeros((1, 2), np.float32),
+        offsets=np.zeros(1, np.float32),
         prototypes=np.zeros((2, 8, 8), np.float32),
         plan=plan_letterbox((64, 48), 64),
     )
