@@ -72,6 +72,20 @@ def binarise(soft: Plane, threshold: int = 128) -> Mask:
     return np.asarray(soft >= threshold)
 
 
+def hard(levels: Mask | Plane) -> Mask:
+    """A mask without its soft edge; one that has none comes back as it is."""
+    if levels.dtype == np.bool_:
+        return np.asarray(levels, np.bool_)
+    return binarise(np.asarray(levels, np.uint8))
+
+
+def white(levels: Mask | Plane) -> Plane:
+    """A mask, soft or not, as grey levels (H, W) uint8, 255 = edit."""
+    if levels.dtype == np.bool_:
+        return np.asarray(levels, np.uint8) * np.uint8(255)
+    return np.asarray(levels, np.uint8)
+
+
 def invert(mask: Mask) -> Mask:
     """Swap inside and outside."""
     return ~mask

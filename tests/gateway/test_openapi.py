@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.schemas import JobRequest, MaskRequest
+from gateway.mask_schemas import ComposeRequest, MaskRequest
+from gateway.schemas import JobRequest
 from tests.gateway.conftest import Gateway, serve
 from tests.gateway.problems import FIELDS
 
@@ -22,6 +23,7 @@ ROUTES = {
     "GET /v1/files/{file_id}/content",
     "DELETE /v1/files/{file_id}",
     "POST /v1/masks",
+    "POST /v1/masks/compose",
     "POST /v1/jobs",
     "GET /v1/jobs",
     "GET /v1/jobs/{job_id}",
@@ -110,9 +112,9 @@ async def test_bodies_come_as_json_or_form(document: dict[str, Any], path: str) 
     )
 
 
-@pytest.mark.parametrize("model", [MaskRequest, JobRequest])
+@pytest.mark.parametrize("model", [MaskRequest, JobRequest, ComposeRequest])
 async def test_the_examples_are_requests(
-    document: dict[str, Any], model: type[MaskRequest | JobRequest]
+    document: dict[str, Any], model: type[MaskRequest | JobRequest | ComposeRequest]
 ) -> None:
     for example in document["components"]["schemas"][model.__name__]["examples"]:
         model.model_validate_json(json.dumps(example))
