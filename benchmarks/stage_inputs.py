@@ -50,7 +50,8 @@ async def _served(url: str) -> tuple[int, list[Mapping[str, Any]]]:
     backend = TritonBackend(url, segmentation_timeout_s=30, stall_timeout_s=30)
     try:
         health = [await backend.check(model, timeout_s=30) for model in PIPELINE_MODELS]
-        side = await asyncio.to_thread(backend.segmentation_size)
+        network = await asyncio.to_thread(backend.segmentation_network)
+        side = network.size
     finally:
         await backend.close()
     manifests = [entry.manifest for entry in health if entry.ready]

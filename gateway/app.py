@@ -26,13 +26,15 @@ from gateway.image_schemas import MaskedImageRequest, WhiteBalanceRequest
 from gateway.image_store import ImageStore
 from gateway.inference import InferenceBackend
 from gateway.jobs import JobQueue
+from gateway.mask_schemas import MaskRequest
 from gateway.model_catalog import ModelCatalog
 from gateway.pictures import Pictures
 from gateway.request_id import RequestIdMiddleware
 from gateway.routes import files, health, images, jobs, masks, models
-from gateway.schemas import JobRequest, MaskRequest, Problem
+from gateway.schemas import JobRequest, Problem
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
+from gateway.text_match import TextMatcher
 from gateway.triton_connection import connect
 from gateway.triton_installation import find_installation
 from gateway.triton_server import TritonServer, TritonServerOptions
@@ -147,7 +149,9 @@ def _services(
         backend=backend,
         catalog=catalog,
         pictures=pictures,
-        segmenter=Segmenter(backend, pictures, cache, executor),
+        segmenter=Segmenter(
+            backend, pictures, cache, TextMatcher(backend, catalog, cache, executor), executor
+        ),
         painter=painter,
         jobs=queue,
     )

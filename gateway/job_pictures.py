@@ -7,10 +7,11 @@ from typing import Any
 from gateway.errors import InvalidRequestError
 from gateway.image_store import StoredImage
 from gateway.job_masks import MaskDesk, UsedMask
+from gateway.mask_prompts import read_prompt
+from gateway.mask_schemas import MaskPrompt
 from gateway.pictures import Pictures
-from gateway.schemas import JobMask, JobRequest, MaskPrompt
+from gateway.schemas import JobMask, JobRequest
 from preprocessing.mask_input import MaskSemantics
-from preprocessing.prompts import Prompt
 
 
 async def resolve_pictures(
@@ -44,12 +45,6 @@ async def resolve_pictures(
     return fields
 
 
-def as_prompt(prompt: MaskPrompt) -> Prompt:
-    """The wire's prompt in the words of the use case; labels left out are all 1."""
-    labels = prompt.labels or [1] * len(prompt.points)
-    return Prompt(points=tuple(prompt.points), labels=tuple(labels), box=prompt.box)
-
-
 async def mask_of(
     wanted: str | JobMask,
     image: StoredImage,
@@ -63,8 +58,11 @@ async def mask_of(
         stored = await pictures.resolve(wanted, pointer="/mask")
         return await mask_desk.read(stored.id, image, semantics=semantics)
     several = wanted.prompts
-    if several and (wanted.points or wanted.box):
-        message = "Send prompts, or points and box of one object, not both."
+    if several and wanted.model_fields_set & MaskPrompt.model_fields.keys():
+        message = "Send prompts, or the prompt of one object, not both."
         raise InvalidRequestError(message, pointer="/mask/prompts")
-    prompts = [as_prompt(prompt) for prompt in several or [wanted]]
+    prompts = [
+        await read_prompt(prompt, image, pictures, pointer="/mask")
+        for prompt in several or [wanted]
+    ]
     return await mask_desk.find(prompts, image, grow_px=wanted.grow)

@@ -31,6 +31,11 @@ class Pictures:
         self._recent_levels: OrderedDict[str, Plane] = OrderedDict()
         """The masks used last: a job looks at its mask three times."""
 
+    @property
+    def max_pixels(self) -> int:
+        """Most pixels a picture may have."""
+        return self.limits.max_pixels
+
     async def take_in(self, data: bytes, *, pointer: str | None = None) -> StoredImage:
         """Check a picture in full and keep its bytes as they came.
 
@@ -51,7 +56,8 @@ class Pictures:
     async def resolve(self, reference: str, *, pointer: str | None = None) -> StoredImage:
         """The picture behind a file id, or behind a data URL, which is taken in first."""
         if reference.startswith("data:"):
-            return await self.take_in(_decode_data_url(reference, pointer), pointer=pointer)
+            data = await asyncio.to_thread(_decode_data_url, reference, pointer)
+            return await self.take_in(data, pointer=pointer)
         return await self.store.info(reference)
 
     async def decoded(self, image_id: str) -> codec.DecodedImage:
@@ -64,16 +70,16 @@ class Pictures:
         self._remember(image_id, decoded)
         return decoded
 
-    async def mask(self, image_id: str) -> Mask:
+    async def mask(self, image_id: str, *, pointer: str = "/mask") -> Mask:
         """A stored picture read as a mask: white = edit, from mid-grey on."""
-        return masks.binarise(await self.levels(image_id))
+        return masks.binarise(await self.levels(image_id, pointer=pointer))
 
-    async def levels(self, image_id: str) -> Plane:
+    async def levels(self, image_id: str, *, pointer: str = "/mask") -> Plane:
         """A stored picture read as a soft mask: (H, W) uint8, white = edit; not written to."""
         levels = self._recent_levels.get(image_id)
         if levels is None:
             data = await self.store.content(image_id)
-            levels = await asyncio.to_thread(self._decode_mask, data)
+            levels = await asyncio.to_thread(self._decode_mask, data, pointer)
             self._remember_levels(image_id, levels)
         return levels
 
@@ -88,6 +94,10 @@ class Pictures:
         data = await asyncio.to_thread(codec.encode_mask_png, mask)
         height, width = mask.shape
         return await self.store.put(data, width=width, height=height, format="png"), data
+
+    async def keep_png(self, data: bytes, size_wh: tuple[int, int]) -> StoredImage:
+        """Store a PNG that we made."""
+        return await self.store.put(data, width=size_wh[0], height=size_wh[1], format="png")
 
     async def keep(self, pixels: Image | Plane, *, alpha: Plane | None = None) -> StoredImage:
         """Store a picture, or the levels of a soft mask, as PNG."""
@@ -119,8 +129,8 @@ class Pictures:
         with rejections(pointer):
             return codec.decode_image(data, self.limits)
 
-    def _decode_mask(self, data: bytes) -> Plane:
-        with rejections("/mask"):
+    def _decode_mask(self, data: bytes, pointer: str) -> Plane:
+        with rejections(pointer):
             return codec.decode_mask(data, self.limits)
 
 

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -30,11 +30,14 @@ from gateway.errors import (
 )
 from gateway.inference import (
     PIPELINE_MODELS,
+    PREFILL_MODEL,
     SEGMENTATION_MODEL,
+    TEXT_PROMPT_MODELS,
     InferenceBackend,
     ModelHealth,
     PaintEvent,
     PictureRequest,
+    SegmentationNetwork,
     SegmentationOutput,
 )
 from gateway.triton_canaries import STAGE_MODELS, called_stages
@@ -76,13 +79,38 @@ class TritonPool:
         """The Tritons as they are now."""
         return tuple(self._members.values())
 
-    def segment(self, square: npt.NDArray[np.uint8]) -> SegmentationOutput:
+    def segment(self, frame: npt.NDArray[np.uint8]) -> SegmentationOutput:
         """Run the network, on a second Triton if the first fails."""
-        return self._twice(SEGMENTATION_MODEL, lambda backend: backend.segment(square))
+        return self._twice(SEGMENTATION_MODEL, lambda backend: backend.segment(frame))
 
-    def segmentation_size(self) -> int:
+    def known_segmentation_network(self) -> SegmentationNetwork | None:
+        """As the least busy Triton said of itself."""
+        member = choose(self.members, SEGMENTATION_MODEL)
+        return None if member is None else member.backend.known_segmentation_network()
+
+    def segmentation_network(self) -> SegmentationNetwork:
         """As the first Triton says that answers."""
-        return self._twice(SEGMENTATION_MODEL, lambda backend: backend.segmentation_size())
+        return self._twice(SEGMENTATION_MODEL, lambda backend: backend.segmentation_network())
+
+    def embed_text(self, text: str) -> npt.NDArray[np.float32]:
+        """On a second Triton if the first fails."""
+        return self._twice(TEXT_PROMPT_MODELS[0], lambda backend: backend.embed_text(text))
+
+    def embedding_size(self) -> int:
+        """As the first Triton says that answers."""
+        return self._twice(TEXT_PROMPT_MODELS[1], lambda backend: backend.embedding_size())
+
+    def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """On a second Triton if the first fails."""
+        return self._twice(TEXT_PROMPT_MODELS[1], lambda backend: backend.embed_pictures(squares))
+
+    async def fill(
+        self, image: npt.NDArray[np.uint8], hole: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.uint8]:
+        """On the least busy Triton; whoever asks has another way where this fails."""
+        member = self._choose(PREFILL_MODEL)
+        with member.at_work(PREFILL_MODEL):
+            return await member.backend.fill(image, hole)
 
     def _twice(self, model: str, call: Callable[[InferenceBackend], T]) -> T:
         """What a Triton answers for `model`, or else another one; blocks."""
@@ -141,11 +169,19 @@ class TritonPool:
         return health
 
     async def model_names(self) -> list[str]:
-        """Pipelines first; once all have told which stages they call, no others."""
+        """Pipelines first; once all have told which stages they call, no others.
+
+        Models for text prompts count where a Triton has them.
+        """
         stages: Iterable[str] = STAGE_MODELS
         if len(self._manifests) == len(PIPELINE_MODELS):
             stages = called_stages(self._manifests.values())
-        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *stages]
+        there: set[str] = set()
+        for member in self.members:
+            with suppress(RetouchError):
+                there.update(await member.backend.model_names())
+        texts = [name for name in TEXT_PROMPT_MODELS if name in there]
+        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *stages, *texts]
 
     async def load(self, model: str) -> None:
         """Load the model on every Triton that ever served it, or else on all."""

@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel
 
 from gateway.image_schemas import MaskedImageRequest, WhiteBalanceRequest
-from gateway.schemas import JobRequest, MaskRequest
+from gateway.mask_schemas import ComposeRequest, MaskRequest
+from gateway.schemas import JobRequest
 from tests.gateway.conftest import Gateway, serve
 from tests.gateway.problems import FIELDS
 
@@ -27,6 +28,7 @@ ROUTES = {
     "POST /v1/images/extract",
     "POST /v1/images/shadow-preview",
     "POST /v1/images/white-balance",
+    "POST /v1/masks/compose",
     "POST /v1/jobs",
     "GET /v1/jobs",
     "GET /v1/jobs/{job_id}",
@@ -118,7 +120,7 @@ async def test_bodies_come_as_json_or_form(document: dict[str, Any], path: str) 
 
 
 @pytest.mark.parametrize(
-    "model", [MaskRequest, JobRequest, MaskedImageRequest, WhiteBalanceRequest]
+    "model", [MaskRequest, JobRequest, ComposeRequest, MaskedImageRequest, WhiteBalanceRequest]
 )
 async def test_the_examples_are_requests(document: dict[str, Any], model: type[BaseModel]) -> None:
     for example in document["components"]["schemas"][model.__name__]["examples"]:
