@@ -26,9 +26,11 @@ from gateway.image_store import ImageStore
 from gateway.inference import InferenceBackend
 from gateway.jobs import JobQueue
 from gateway.model_catalog import ModelCatalog
+from gateway.openai_images.attachments import Attachments
+from gateway.openai_images.fields import EditFields, GenerationFields
 from gateway.pictures import Pictures
 from gateway.request_id import RequestIdMiddleware
-from gateway.routes import files, health, jobs, masks, models
+from gateway.routes import files, health, jobs, masks, models, openai
 from gateway.schemas import JobRequest, MaskRequest, Problem
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
@@ -75,6 +77,7 @@ def create_app(
             try:
                 yield
             finally:
+                await app.state.services.attachments.close()
                 await app.state.services.jobs.close()
                 await supervisor.stop()
                 await used.close()
@@ -82,7 +85,7 @@ def create_app(
     app = FastAPI(title="Retouch", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
     _add_middleware(app, settings)
     _add_error_handlers(app)
-    for routes in (files, masks, jobs, models, health):
+    for routes in (files, masks, jobs, openai, models, health):
         app.include_router(routes.router, responses={"default": {"model": Problem}})
     _describe_bodies(app)
     return app
@@ -149,6 +152,7 @@ def _services(
         segmenter=Segmenter(backend, pictures, cache, executor),
         painter=painter,
         jobs=queue,
+        attachments=Attachments(queue, grace_s=settings.retry_grace_s),
     )
 
 
@@ -181,7 +185,7 @@ def _describe_bodies(app: FastAPI) -> None:
     def openapi() -> dict[str, object]:
         document = build()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for model in (MaskRequest, JobRequest):
+        for model in (MaskRequest, JobRequest, GenerationFields, EditFields):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[model.__name__] = schema

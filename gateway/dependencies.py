@@ -15,6 +15,7 @@ from gateway.inference import InferenceBackend
 from gateway.job import Job
 from gateway.jobs import JobQueue
 from gateway.model_catalog import ModelCatalog
+from gateway.openai_images.attachments import Attachments
 from gateway.pictures import Pictures
 from gateway.segmentation import Segmenter
 
@@ -29,6 +30,7 @@ class Services:
     segmenter: Segmenter
     painter: Painter
     jobs: JobQueue
+    attachments: Attachments
 
 
 async def _services(request: Request) -> Services:

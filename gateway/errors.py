@@ -10,6 +10,7 @@
     ├── PayloadTooLargeError         413
     ├── UnsupportedFormatError       415
     ├── TooManyJobsError             429
+    ├── NotImplementedHereError      501
     ├── StorageFullError             507
     ├── InferenceError               502  the model server failed
     │   ├── ModelUnavailableError    503  not loaded, restarting or not there
@@ -23,6 +24,8 @@ This module imports nothing of ours: everything may raise from it, one handler r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class RetouchError(Exception):
     """Something failed; `message` is a sentence for the person who called."""
@@ -30,6 +33,8 @@ class RetouchError(Exception):
     status = 500
     code = "internal_error"
     title = "Internal error"
+    headers: Mapping[str, str] = {}
+    """Further headers of the answer."""
 
     def __init__(
         self, message: str, *, code: str | None = None, pointer: str | None = None
@@ -93,6 +98,13 @@ class TooManyJobsError(RetouchError):
     """The job queue is full."""
 
     status, code, title = 429, "queue_full", "Queue full"
+
+
+class NotImplementedHereError(RetouchError):
+    """A known call that this server does not do."""
+
+    status, code, title = 501, "not_supported", "Not supported"
+    headers: Mapping[str, str] = {"x-should-retry": "false"}
 
 
 class StorageFullError(RetouchError):

@@ -103,7 +103,9 @@ class Painter:
                 seed=order.seed + index,
                 strength=order.strength,
                 adapters=order.adapters,
-                preview_every=self._preview_every,
+                preview_every=self._preview_every
+                if order.preview_every is None
+                else order.preview_every,
                 images=images,
                 mask=painted_mask,
                 is_batch=order.priority == "batch",
@@ -185,7 +187,7 @@ def _finish(
     painted: Image, order: PaintingOrder, original: codec.DecodedImage | None, mask: Mask | None
 ) -> tuple[Image, compose.Preservation | None]:
     """Bring an edit back to the original's size and leave what is outside the mask alone."""
-    if original is None:
+    if original is None or not order.keep_size:
         return painted, None
     if mask is None or order.preserve == "none":
         return compose.resized(painted, (original.width, original.height)), None

@@ -20,7 +20,9 @@ async def retouch_error(request: Request, error: Exception) -> JSONResponse:
     """Render one of our errors."""
     assert isinstance(error, RetouchError)  # noqa: S101
     errors = [{"pointer": error.pointer, "detail": error.message}] if error.pointer else []
-    return _response(request, error.status, error.code, error.title, error.message, errors)
+    response = _response(request, error.status, error.code, error.title, error.message, errors)
+    response.headers.update(error.headers)
+    return response
 
 
 async def validation_error(request: Request, error: Exception) -> JSONResponse:

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     job_deadline_s: float | None = Field(
         None, gt=0, description="Deadline of jobs that name none, seconds from their submission."
     )
+    retry_grace_s: float = Field(
+        15.0, ge=0, description="A synchronous client gone for so long cancels its job."
+    )
     preview_every: int = Field(2, ge=0, description="Steps between two previews; 0 for none.")
     stall_timeout_s: float = Field(
         120.0, gt=0, description="A job without any event for so long ends with an error."

@@ -1,0 +1,159 @@
+"""A request of the Images API in the words of a job."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from gateway.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
+from gateway.generation import TASK_MODELS
+from gateway.model_catalog import ModelCatalog
+from gateway.openai_images.body import ImageBody
+from gateway.openai_images.fields import EditFields, ImageFields
+from gateway.pictures import Pictures
+from gateway.routes.masks import as_prompt
+from gateway.segmentation import Segmenter
+from preprocessing import masks
+from preprocessing.arrays import Mask
+
+MAX_CONDITIONS = 4
+"""Pictures that the edit model looks at in one job."""
+_OPENAI_NAMES = ("gpt-image-", "chatgpt-image-", "dall-e-")
+"""What clients of OpenAI send; here it means the route's own model."""
+_SHARE_OF_STEPS = {"low": 0.25, "medium": 0.5, "standard": 0.5, "high": 1.0, "hd": 1.0}
+
+
+class OrderTranslator:
+    """Turns checked fields and pictures into what `Painter.accept` takes."""
+
+    def __init__(self, pictures: Pictures, segmenter: Segmenter, catalog: ModelCatalog) -> None:
+        self._pictures = pictures
+        self._segmenter = segmenter
+        self._catalog = catalog
+
+    async def generation(self, fields: ImageFields) -> dict[str, Any]:
+        """The order of `/v1/images/generations`.
+
+        Raises:
+            NotFoundError: there is no such model.
+            UnsupportedValueError: the model does not do this task.
+        """
+        return self._shared(fields, "generate", fields.size)
+
+    async def edit(self, fields: EditFields, body: ImageBody) -> dict[str, Any]:
+        """The order of `/v1/images/edits`.
+
+        Raises:
+            InvalidRequestError: no picture, or more than one way to say the mask.
+            UnsupportedValueError: a task there is not, or more pictures than it takes.
+        """
+        if fields.task not in TASK_MODELS or fields.task == "generate":
+            known = ", ".join(name for name in TASK_MODELS if name != "generate")
+            message = f"There is no task {fields.task!r} for edits; there are: {known}."
+            raise UnsupportedValueError(message, pointer="/task")
+        if not body.images:
+            raise InvalidRequestError("An edit needs an image.", pointer="/image")
+        if len(body.images) > MAX_CONDITIONS:
+            message = f"The model looks at {MAX_CONDITIONS} pictures; {len(body.images)} came."
+            raise UnsupportedValueError(message, pointer="/image")
+        first = await self._pictures.store.info(body.images[0])
+        mask = await self._mask(fields, body)
+        fits = fields.size == f"{first.width}x{first.height}"
+        order = self._shared(fields, fields.task, "auto" if fits else fields.size)
+        if mask is not None and fields.preserve != "none" and order["size"] != "auto":
+            message = (
+                f"What is outside the mask stays as it is, so the size is the image's, "
+                f"{first.width}x{first.height}; send auto, or preserve: none."
+            )
+            raise UnsupportedValueError(message, pointer="/size")
+        optional = {
+            "preserve": fields.preserve,
+            "feather": fields.feather,
+            "strength": fields.strength,
+        }
+        return {
+            **order,
+            **{name: value for name, value in optional.items() if value is not None},
+            "image": body.images[0],
+            "reference": list(body.images[1:]),
+            "mask": mask,
+            "keep_size": order["size"] == "auto",
+        }
+
+    def _shared(self, fields: ImageFields, task: str, size: str) -> dict[str, Any]:
+        model = self._model(fields.model, task)
+        steps = fields.num_inference_steps
+        defaults = self._catalog.defaults(model)
+        if fields.quality != "auto" and defaults is not None:
+            share = _SHARE_OF_STEPS[fields.quality]
+            steps = max(1, round(defaults.num_inference_steps * share))
+        elif defaults is not None:
+            steps = steps or defaults.num_inference_steps
+        return {
+            "task": task,
+            "prompt": fields.prompt,
+            "negative_prompt": fields.negative_prompt,
+            "size": size,
+            "n": fields.n,
+            "seed": fields.seed,
+            "num_inference_steps": steps,
+            "true_cfg_scale": fields.true_cfg_scale or fields.guidance_scale,
+            "adapters": fields.adapters,
+            "priority": fields.priority,
+            "determinism": fields.determinism,
+            "deadline_s": fields.deadline_s,
+            "preview_every": _preview_every(fields, steps),
+        }
+
+    def _model(self, name: str | None, task: str) -> str:
+        model = TASK_MODELS[task]
+        if name in (None, "", "auto", model) or str(name).startswith(_OPENAI_NAMES):
+            return model
+        if any(entry.name == name for entry in self._catalog.models):
+            message = f"Model {name} does not do {task}; {model} does."
+            raise UnsupportedValueError(message, pointer="/model")
+        message = f"There is no model {str(name)[:80]!r}; /v1/models has them."
+        raise NotFoundError(message, code="model_not_found", pointer="/model")
+
+    async def _mask(self, fields: EditFields, body: ImageBody) -> str | None:
+        """File id of the mask, white = edit; the first picture's."""
+        ways = [body.mask, body.mask_image, fields.mask_prompt]
+        if sum(way is not None for way in ways) > 1:
+            message = "Send one of mask, mask_image and mask_prompt."
+            raise InvalidRequestError(message, pointer="/mask")
+        if fields.mask_prompt is not None:
+            image = await self._pictures.store.info(body.images[0])
+            prompt = as_prompt(fields.mask_prompt)
+            found = await self._segmenter.segment(image, [prompt], pointer="/mask_prompt")
+            mask = found.masks[0].mask
+        elif body.mask is not None:
+            mask = await self._read(body.mask, fields.mask_semantics or "transparent")
+        elif body.mask_image is not None:
+            mask = await self._read(body.mask_image, fields.mask_semantics or "white")
+        else:
+            return None
+        grown = await asyncio.to_thread(masks.grow, mask, fields.grow) if fields.grow else mask
+        return (await self._pictures.keep_mask(grown))[0].id
+
+    async def _read(self, mask_id: str, semantics: str) -> Mask:
+        if semantics in ("white", "black"):
+            mask = await self._pictures.mask(mask_id)
+            return mask if semantics == "white" else masks.invert(mask)
+        alpha = (await self._pictures.decoded(mask_id)).alpha
+        if alpha is None and semantics == "auto":
+            return await self._pictures.mask(mask_id)
+        if alpha is None:
+            message = (
+                "The mask must have an alpha channel, transparent where to edit; it has none. "
+                "For masks that are white where to edit send mask_image."
+            )
+            raise InvalidRequestError(message, code="mask_no_alpha", pointer="/mask")
+        opaque = masks.binarise(alpha)
+        return opaque if semantics == "opaque" else masks.invert(opaque)
+
+
+def _preview_every(fields: ImageFields, steps: int | None) -> int:
+    """Steps between previews so that there is one for each partial picture."""
+    if not fields.stream or not fields.partial_images:
+        return 0
+    return max(1, (steps or 1) // (fields.partial_images + 1))
