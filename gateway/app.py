@@ -21,6 +21,7 @@ from gateway.body_limit import BodyLimitMiddleware
 from gateway.dependencies import Services
 from gateway.errors import RetouchError
 from gateway.feature_cache import FeatureCache
+from gateway.front_end.smart_mask import SmartMasks
 from gateway.generation import Painter
 from gateway.image_store import ImageStore
 from gateway.inference import InferenceBackend
@@ -30,7 +31,7 @@ from gateway.openai_images.attachments import Attachments
 from gateway.openai_images.fields import EditFields, GenerationFields
 from gateway.pictures import Pictures
 from gateway.request_id import RequestIdMiddleware
-from gateway.routes import files, health, jobs, masks, models, openai
+from gateway.routes import files, frontend, frontend_masks, health, jobs, masks, models, openai
 from gateway.schemas import JobRequest, MaskRequest, Problem
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
@@ -85,7 +86,7 @@ def create_app(
     app = FastAPI(title="Retouch", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
     _add_middleware(app, settings)
     _add_error_handlers(app)
-    for routes in (files, masks, jobs, openai, models, health):
+    for routes in (files, masks, jobs, openai, models, health, frontend, frontend_masks):
         app.include_router(routes.router, responses={"default": {"model": Problem}})
     _describe_bodies(app)
     return app
@@ -145,13 +146,15 @@ def _services(
         max_queued=settings.max_queued_jobs,
         max_kept=settings.max_kept_jobs,
     )
+    segmenter = Segmenter(backend, pictures, cache, executor)
     return Services(
         backend=backend,
         catalog=catalog,
         pictures=pictures,
-        segmenter=Segmenter(backend, pictures, cache, executor),
+        segmenter=segmenter,
         painter=painter,
         jobs=queue,
+        smart_masks=SmartMasks(segmenter, pictures),
         attachments=Attachments(queue, grace_s=settings.retry_grace_s),
     )
 

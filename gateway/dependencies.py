@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from gateway.front_end.smart_mask import SmartMasks
 from gateway.generation import Painter
 from gateway.inference import InferenceBackend
 from gateway.job import Job
@@ -31,6 +32,7 @@ class Services:
     painter: Painter
     jobs: JobQueue
     attachments: Attachments
+    smart_masks: SmartMasks
 
 
 async def _services(request: Request) -> Services:
