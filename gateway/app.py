@@ -26,6 +26,10 @@ from gateway.generation import Painter
 from gateway.image_store import ImageStore
 from gateway.inference import InferenceBackend
 from gateway.jobs import JobQueue
+from gateway.keys.authentication import AuthenticationMiddleware
+from gateway.keys.key_ring import KeyRing
+from gateway.keys.rate_limits import RateLimits
+from gateway.keys.setup import key_store, keys_required
 from gateway.model_catalog import ModelCatalog
 from gateway.openai_images.attachments import Attachments
 from gateway.openai_images.fields import EditFields, GenerationFields
@@ -33,8 +37,11 @@ from gateway.pictures import Pictures
 from gateway.request_id import RequestIdMiddleware
 from gateway.routes import files, frontend, frontend_masks, health, jobs, masks, models, openai
 from gateway.schemas import JobRequest, MaskRequest, Problem
+from gateway.security_headers import SecurityHeadersMiddleware
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
+from gateway.slow_clients import SlowBodyMiddleware
+from gateway.submission import Submissions
 from gateway.triton_client import TritonBackend
 from gateway.triton_installation import find_installation
 from gateway.triton_server import TritonServer, TritonServerOptions
@@ -56,6 +63,8 @@ def create_app(
             or an embedded one that lives as long as the app.
     """
     settings = settings or load_settings()
+    limits = RateLimits(settings.rate_limit_storage)
+    keys = key_store(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -73,7 +82,7 @@ def create_app(
             timeout_s=settings.canary_timeout_s,
         )
         with ThreadPoolExecutor(settings.segmentation_threads, "segmentation") as executor:
-            app.state.services = _services(settings, used, catalog, executor)
+            app.state.services = _services(settings, used, catalog, executor, limits)
             supervisor.start()
             try:
                 yield
@@ -82,9 +91,16 @@ def create_app(
                 await app.state.services.jobs.close()
                 await supervisor.stop()
                 await used.close()
+                keys.close()
 
-    app = FastAPI(title="Retouch", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
-    _add_middleware(app, settings)
+    app = FastAPI(
+        title="Retouch",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        form_limits={"max_files": 64, "max_fields": 64},
+    )
+    _add_middleware(app, settings, KeyRing(keys, always_required=keys_required(settings)), limits)
     _add_error_handlers(app)
     for routes in (files, masks, jobs, openai, models, health, frontend, frontend_masks):
         app.include_router(routes.router, responses={"default": {"model": Problem}})
@@ -128,10 +144,11 @@ def _services(
     backend: InferenceBackend,
     catalog: ModelCatalog,
     executor: ThreadPoolExecutor,
+    limits: RateLimits,
 ) -> Services:
-    limits = ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    sizes = ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     store = ImageStore.in_folder(Path(settings.data_dir) / "images")
-    pictures = Pictures(store, limits, cache_bytes=settings.picture_cache_bytes)
+    pictures = Pictures(store, sizes, cache_bytes=settings.picture_cache_bytes)
     cache = FeatureCache(settings.feature_cache_bytes)
     painter = Painter(
         backend,
@@ -154,16 +171,24 @@ def _services(
         segmenter=segmenter,
         painter=painter,
         jobs=queue,
+        submissions=Submissions(queue, limits),
         smart_masks=SmartMasks(segmenter, pictures),
         attachments=Attachments(queue, grace_s=settings.retry_grace_s),
     )
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, ring: KeyRing, limits: RateLimits) -> None:
     """Add middleware, innermost first: CORS headers go on faults of ours too."""
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
-
+    app.add_middleware(SlowBodyMiddleware, pause_s=settings.body_pause_s)
+    app.add_middleware(
+        AuthenticationMiddleware,
+        ring=ring,
+        limits=limits,
+        front_end_without_key=settings.front_end_without_key,
+    )
     app.add_middleware(RequestIdMiddleware)
+    app.add_middleware(SecurityHeadersMiddleware)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),

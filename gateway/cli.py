@@ -1,4 +1,4 @@
-"""`retouch`: serve, doctor."""
+"""`retouch`: serve, doctor, keys."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.app import create_app
+from gateway.cli_keys import keys
 from gateway.doctor import diagnose
+from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
 from gateway.settings import Settings
+from gateway.slow_clients import protection
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.add_typer(keys, name="keys")
 
 
 @app.callback()
@@ -36,6 +40,11 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     overrides = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
     settings = Settings(**overrides)  # type: ignore[arg-type]
+    try:
+        require_keys_beyond_loopback(settings)
+    except KeysMissingError as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(2) from error
     # With the default of 5 ms a worker thread at work keeps the event loop waiting for so long.
     sys.setswitchinterval(0.0002)
     uvicorn.run(
@@ -44,6 +53,8 @@ def serve(
         port=settings.port,
         timeout_graceful_shutdown=10,
         log_level="info",
+        server_header=False,
+        **protection(settings),
     )
 
 

@@ -15,10 +15,12 @@ from gateway.generation import Painter
 from gateway.inference import InferenceBackend
 from gateway.job import Job
 from gateway.jobs import JobQueue
+from gateway.keys.api_key import ApiKey
 from gateway.model_catalog import ModelCatalog
 from gateway.openai_images.attachments import Attachments
 from gateway.pictures import Pictures
 from gateway.segmentation import Segmenter
+from gateway.submission import Submissions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Services:
     painter: Painter
     jobs: JobQueue
     attachments: Attachments
+    submissions: Submissions
     smart_masks: SmartMasks
 
 
@@ -68,6 +71,13 @@ SegmenterDep = Annotated[Segmenter, Depends(_segmenter)]
 PainterDep = Annotated[Painter, Depends(_painter)]
 JobsDep = Annotated[JobQueue, Depends(_jobs)]
 CatalogDep = Annotated[ModelCatalog, Depends(_catalog)]
+
+
+async def _key(request: Request) -> ApiKey | None:
+    return getattr(request.state, "key", None)
+
+
+KeyDep = Annotated[ApiKey | None, Depends(_key)]
 
 
 async def _job(job_id: str, jobs: JobsDep) -> Job:

@@ -26,6 +26,7 @@ from gateway.inference import (
 )
 from gateway.job import Job, JobResult
 from gateway.jobs import JobReporter
+from gateway.keys.owner import current_owner
 from gateway.model_catalog import ModelCatalog
 from gateway.painting_order import TASK_MODELS, OrderDesk, PaintingOrder
 from gateway.pictures import Pictures
@@ -58,6 +59,7 @@ class Painter:
 
     async def run(self, job: Job, report: JobReporter) -> JobResult:
         """Paint the job's pictures; those of one job share batches like those of several."""
+        current_owner.set(job.owner)
         order = PaintingOrder(**job.request)
         original = (await self._pictures.decoded(order.image)) if order.image else None
         mask = await self._pictures.mask(order.mask) if order.mask else None

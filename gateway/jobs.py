@@ -24,6 +24,7 @@ from gateway.errors import (
     TooManyJobsError,
 )
 from gateway.job import Job, JobEvent, JobFailure, JobPriority, JobResult, JobStatus
+from gateway.keys.owner import current_owner, may_see
 from gateway.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class JobQueue:
             metadata=metadata or {},
             priority=priority,
             deadline_s=deadline_s,
+            owner=current_owner.get(),
         )
         self._jobs[job.id] = job
         self._events[job.id] = []
@@ -105,16 +107,20 @@ class JobQueue:
         """The job as it is now.
 
         Raises:
-            NotFoundError: no such job.
+            NotFoundError: no such job, or not one of whoever asks.
         """
-        try:
-            return self._jobs[job_id]
-        except KeyError:
-            raise NotFoundError(f"There is no job {job_id[:80]!r}.") from None
+        job = self._jobs.get(job_id)
+        if job is None or not may_see(job.owner):
+            raise NotFoundError(f"There is no job {job_id[:80]!r}.")
+        return job
 
     def latest(self, *, status: JobStatus | None, limit: int, after: str | None) -> list[Job]:
         """Newest first; `after` continues behind that job."""
-        jobs = [job for job in reversed(self._jobs.values()) if status in (None, job.status)]
+        jobs = [
+            job
+            for job in reversed(self._jobs.values())
+            if status in (None, job.status) and may_see(job.owner)
+        ]
         if after is not None:
             self.get(after)
             ids = [job.id for job in reversed(self._jobs.values())]

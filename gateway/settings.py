@@ -24,6 +24,17 @@ class Settings(BaseSettings):
         ("http://localhost:3000",), description="Web origins that may call the gateway."
     )
 
+    open_beyond_loopback: bool = Field(
+        False, description="Listen beyond loopback without any key: anyone may use everything."
+    )
+    front_end_without_key: bool = Field(
+        False, description="Where keys are needed: let the front end's /api in without one."
+    )
+    rate_limit_storage: str = Field(
+        "async+memory://",
+        description="Where limits are counted; several gateways share e.g. async+redis://host.",
+    )
+
     triton_url: str | None = Field(
         None, description="host:port of a running Triton's gRPC; unset starts the embedded one."
     )
@@ -40,6 +51,16 @@ class Settings(BaseSettings):
     canary_timeout_s: float = Field(10.0, gt=0, description="A slower canary answer is a failure.")
 
     max_body_bytes: int = Field(64 * 2**20, gt=0, description="Largest request body.")
+    header_timeout_s: float = Field(
+        15.0, gt=0, description="A request whose headers take longer is dropped."
+    )
+    body_pause_s: float = Field(
+        30.0, gt=0, description="Longest time a body may need for each of its 64 KiB: then 408."
+    )
+    write_stall_s: float = Field(
+        60.0, gt=0, description="A client that reads nothing for so long is dropped."
+    )
+    max_header_bytes: int = Field(32 * 1024, gt=0, description="Request line and headers together.")
     max_image_bytes: int = Field(32 * 2**20, gt=0, description="Largest encoded picture.")
     max_image_pixels: int = Field(50_000_000, gt=0, description="Largest picture, width x height.")
     feature_cache_bytes: int = Field(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.dependencies import CatalogDep, ServicesDep
+from gateway.dependencies import CatalogDep, KeyDep, ServicesDep
 from gateway.errors import InvalidRequestError, NotFoundError, RetouchError
 from gateway.front_end.debug_info import debug_info
 from gateway.front_end.fields import (
@@ -25,7 +24,7 @@ from gateway.front_end.health import system_health
 from gateway.front_end.order import painting_order
 from gateway.front_end.stream import frame, task_frames
 from gateway.front_end.task_state import state_of, unknown_task
-from gateway.job import Job, JobPriority, JobStatus
+from gateway.job import Job, JobStatus
 
 router = APIRouter(prefix="/api", tags=["front end"])
 REPEAT_S = 5.0
@@ -34,18 +33,12 @@ _DEBUG = "debug"
 
 
 @router.post("/generate/async")
-async def submit(fields: SubmitFields, services: ServicesDep) -> Submitted:
+async def submit(fields: SubmitFields, services: ServicesDep, key: KeyDep) -> Submitted:
     """Queue a task; everything about it is checked here."""
     wanted = await painting_order(fields, services.pictures)
     order = await services.painter.accept(wanted)
-    job = services.jobs.submit(
-        task=order.task,
-        model=order.model,
-        request=asdict(order),
-        metadata={_DEBUG: "yes"} if fields.enable_debug else {},
-        priority=JobPriority(order.priority),
-        deadline_s=order.deadline_s,
-    )
+    metadata = {_DEBUG: "yes"} if fields.enable_debug else {}
+    job = await services.submissions.submit(order, key, metadata)
     return Submitted(task_id=job.id, message="The task is queued.")
 
 

@@ -6,15 +6,14 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.dependencies import JobDep, JobsDep, PainterDep, PicturesDep, SegmenterDep
+from gateway.dependencies import JobDep, JobsDep, KeyDep, PicturesDep, SegmenterDep, ServicesDep
 from gateway.errors import ConflictError, InvalidRequestError, RetouchError
-from gateway.job import Job, JobEvent, JobFailure, JobPriority, JobStatus
+from gateway.job import Job, JobEvent, JobFailure, JobStatus
 from gateway.job_view import view_of
 from gateway.multipart import read_body
 from gateway.pictures import Pictures
@@ -58,8 +57,9 @@ async def submit(  # noqa: PLR0913
     response: Response,
     pictures: PicturesDep,
     segmenter: SegmenterDep,
-    painter: PainterDep,
+    services: ServicesDep,
     jobs: JobsDep,
+    key: KeyDep,
     prefer: Annotated[str | None, Header(description="wait=N answers when the job ends.")] = None,
     accept: Annotated[str, Header(description="image/png: wait for the picture itself.")] = "",
 ) -> JobView | Response:
@@ -70,15 +70,8 @@ async def submit(  # noqa: PLR0913
     """
     wanted = await read_body(request, JobRequest, pictures)
     fields = await _resolve_pictures(wanted, pictures, segmenter)
-    order = await painter.accept(fields)
-    job = jobs.submit(
-        task=order.task,
-        model=order.model,
-        request={**asdict(order)},
-        metadata=wanted.metadata,
-        priority=JobPriority(order.priority),
-        deadline_s=order.deadline_s,
-    )
+    order = await services.painter.accept(fields)
+    job = await services.submissions.submit(order, key, wanted.metadata)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     wants_picture = accept.startswith("image/")
     seconds = _wait_preference(prefer) or (MAX_WAIT_S if wants_picture else 0)

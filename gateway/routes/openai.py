@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -14,8 +14,9 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from gateway.dependencies import ServicesDep
 from gateway.errors import NotImplementedHereError, RetouchError
-from gateway.job import Job, JobPriority, JobStatus
+from gateway.job import Job, JobStatus
 from gateway.job_view import view_of
+from gateway.keys.owner import current_owner
 from gateway.openai_images.answer import image_response
 from gateway.openai_images.attachments import Attachments
 from gateway.openai_images.body import ImageBody, read_image_body
@@ -74,8 +75,7 @@ class _Call:
     @property
     def digest(self) -> str:
         """Equal for a request and its retries, different for different owners."""
-        headers = self.request.headers
-        parts = [headers.get("authorization", ""), self.request.url.path, self.body.digest]
+        parts = [current_owner.get(), self.request.url.path, self.body.digest]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @property
@@ -87,14 +87,8 @@ class _Call:
     async def submit(self) -> Job:
         """Queue the job."""
         order = await self.services.painter.accept(self.order)
-        return self.services.jobs.submit(
-            task=order.task,
-            model=order.model,
-            request=asdict(order),
-            metadata=self.fields.labels,
-            priority=JobPriority(order.priority),
-            deadline_s=order.deadline_s,
-        )
+        key = getattr(self.request.state, "key", None)
+        return await self.services.submissions.submit(order, key, self.fields.labels)
 
 
 def _translator(services: ServicesDep) -> OrderTranslator:

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from gateway.app import create_app
 from gateway.inference_fake import FakeBackend
 from gateway.settings import Settings
+from gateway.slow_clients import protection
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ async def serve(
 
 
 @asynccontextmanager
-async def serve_on_a_port(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
-    """The same app through a socket, where a stream arrives piece by piece."""
+async def serve_on_a_port(gateway: Gateway, **limits: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """The same app through a socket as `retouch serve` does it; streams arrive in pieces."""
+    guards = protection(Settings(**limits))
     config = uvicorn.Config(
-        gateway.app, port=0, lifespan="off", ws="none", log_level="warning", log_config=None
+        gateway.app, port=0, lifespan="off", log_level="warning", log_config=None, **guards
     )
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
