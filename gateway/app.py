@@ -11,36 +11,34 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
-from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 
-from gateway import problem
-from gateway.body_limit import BodyLimitMiddleware
 from gateway.dependencies import Services
-from gateway.errors import RetouchError
+from gateway.edge import Edge
 from gateway.feature_cache import FeatureCache
 from gateway.front_end.smart_mask import SmartMasks
 from gateway.generation import Painter
 from gateway.image_store import ImageStore
 from gateway.inference import InferenceBackend
 from gateway.jobs import JobQueue
-from gateway.keys.authentication import AuthenticationMiddleware
-from gateway.keys.key_ring import KeyRing
-from gateway.keys.rate_limits import RateLimits
-from gateway.keys.setup import key_store, keys_required
 from gateway.model_catalog import ModelCatalog
+from gateway.observability.job_watch import watched
 from gateway.openai_images.attachments import Attachments
 from gateway.openai_images.fields import EditFields, GenerationFields
 from gateway.pictures import Pictures
-from gateway.request_id import RequestIdMiddleware
-from gateway.routes import files, frontend, frontend_masks, health, jobs, masks, models, openai
+from gateway.routes import (
+    files,
+    frontend,
+    frontend_masks,
+    health,
+    jobs,
+    masks,
+    metrics,
+    models,
+    openai,
+)
 from gateway.schemas import JobRequest, MaskRequest, Problem
-from gateway.security_headers import SecurityHeadersMiddleware
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
-from gateway.slow_clients import SlowBodyMiddleware
 from gateway.submission import Submissions
 from gateway.triton_client import TritonBackend
 from gateway.triton_installation import find_installation
@@ -49,6 +47,7 @@ from gateway.triton_supervisor import TritonSupervisor
 from preprocessing.image_header import ImageLimits
 
 logger = logging.getLogger(__name__)
+ROUTES = (files, masks, jobs, openai, models, health, metrics, frontend, frontend_masks)
 DESCRIPTION = "Masks by click, pictures by job. Every error is problem+json."
 
 
@@ -63,8 +62,7 @@ def create_app(
             or an embedded one that lives as long as the app.
     """
     settings = settings or load_settings()
-    limits = RateLimits(settings.rate_limit_storage)
-    keys = key_store(settings)
+    edge = Edge.of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +80,7 @@ def create_app(
             timeout_s=settings.canary_timeout_s,
         )
         with ThreadPoolExecutor(settings.segmentation_threads, "segmentation") as executor:
-            app.state.services = _services(settings, used, catalog, executor, limits)
+            app.state.services = _services(settings, used, catalog, executor, edge, server)
             supervisor.start()
             try:
                 yield
@@ -91,7 +89,7 @@ def create_app(
                 await app.state.services.jobs.close()
                 await supervisor.stop()
                 await used.close()
-                keys.close()
+                await asyncio.to_thread(edge.close)
 
     app = FastAPI(
         title="Retouch",
@@ -99,10 +97,16 @@ def create_app(
         description=DESCRIPTION,
         lifespan=lifespan,
         form_limits={"max_files": 64, "max_fields": 64},
+        telemetry={
+            "tracer_provider": edge.tracing.provider,
+            "tracing": edge.tracing.is_on,
+            "operation_spans": False,
+            "metrics": False,
+            "logs": False,  # they would carry what was sent
+        },
     )
-    _add_middleware(app, settings, KeyRing(keys, always_required=keys_required(settings)), limits)
-    _add_error_handlers(app)
-    for routes in (files, masks, jobs, openai, models, health, frontend, frontend_masks):
+    edge.guard(app, settings)
+    for routes in ROUTES:
         app.include_router(routes.router, responses={"default": {"model": Problem}})
     _describe_bodies(app)
     return app
@@ -122,6 +126,7 @@ def start_triton(settings: Settings) -> TritonServer:
         python=settings.models_python,
         log_file=log_file,
         server_id=f"retouch-{secrets.token_hex(4)}",
+        otlp_endpoint=settings.otlp_endpoint,
     )
     server = TritonServer(installation, options)
     server.start()
@@ -144,7 +149,8 @@ def _services(
     backend: InferenceBackend,
     catalog: ModelCatalog,
     executor: ThreadPoolExecutor,
-    limits: RateLimits,
+    edge: Edge,
+    server: TritonServer | None,
 ) -> Services:
     sizes = ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     store = ImageStore.in_folder(Path(settings.data_dir) / "images")
@@ -158,12 +164,13 @@ def _services(
         default_deadline_s=settings.job_deadline_s,
     )
     queue = JobQueue(
-        painter.run,
+        watched(painter.run, edge.metrics, edge.tracing),
         jobs_per_model=settings.jobs_per_model,
         max_queued=settings.max_queued_jobs,
         max_kept=settings.max_kept_jobs,
     )
     segmenter = Segmenter(backend, pictures, cache, executor)
+    edge.metrics.watch(lambda: queue.latest(status=None, limit=10**6, after=None), catalog, cache)
     return Services(
         backend=backend,
         catalog=catalog,
@@ -171,39 +178,12 @@ def _services(
         segmenter=segmenter,
         painter=painter,
         jobs=queue,
-        submissions=Submissions(queue, limits),
+        submissions=Submissions(queue, edge.limits),
         smart_masks=SmartMasks(segmenter, pictures),
+        metrics=edge.metrics,
+        triton_metrics_url=(lambda: server.metrics_url) if server is not None else None,
         attachments=Attachments(queue, grace_s=settings.retry_grace_s),
     )
-
-
-def _add_middleware(app: FastAPI, settings: Settings, ring: KeyRing, limits: RateLimits) -> None:
-    """Add middleware, innermost first: CORS headers go on faults of ours too."""
-    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
-    app.add_middleware(SlowBodyMiddleware, pause_s=settings.body_pause_s)
-    app.add_middleware(
-        AuthenticationMiddleware,
-        ring=ring,
-        limits=limits,
-        front_end_without_key=settings.front_end_without_key,
-    )
-    app.add_middleware(RequestIdMiddleware)
-    app.add_middleware(SecurityHeadersMiddleware)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=list(settings.cors_origins),
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=["Location", "Server-Timing", "X-Request-Id"],
-    )
-
-
-def _add_error_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(RetouchError, problem.retouch_error)
-    app.add_exception_handler(RequestValidationError, problem.validation_error)
-    app.add_exception_handler(ValidationError, problem.validation_error)
-    app.add_exception_handler(HTTPException, problem.http_error)
-    app.add_exception_handler(Exception, problem.unexpected_error)
 
 
 def _describe_bodies(app: FastAPI) -> None:

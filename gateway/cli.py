@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from typing import Annotated
@@ -19,6 +18,7 @@ from gateway.app import create_app
 from gateway.cli_keys import keys
 from gateway.doctor import diagnose
 from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
+from gateway.observability.logs import set_up_logs
 from gateway.settings import Settings
 from gateway.slow_clients import protection
 
@@ -37,7 +37,6 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.")] = None,
 ) -> None:
     """Serve over HTTP, with an embedded Triton unless RETOUCH_TRITON_URL names one."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     overrides = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
     settings = Settings(**overrides)  # type: ignore[arg-type]
     try:
@@ -45,6 +44,7 @@ def serve(
     except KeysMissingError as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(2) from error
+    set_up_logs(settings.log_format)
     # With the default of 5 ms a worker thread at work keeps the event loop waiting for so long.
     sys.setswitchinterval(0.0002)
     uvicorn.run(
@@ -52,7 +52,7 @@ def serve(
         host=settings.host,
         port=settings.port,
         timeout_graceful_shutdown=10,
-        log_level="info",
+        log_config=None,
         server_header=False,
         **protection(settings),
     )

@@ -5,6 +5,7 @@ All are coroutines: FastAPI would run plain functions in a thread each, 12 hops 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from gateway.job import Job
 from gateway.jobs import JobQueue
 from gateway.keys.api_key import ApiKey
 from gateway.model_catalog import ModelCatalog
+from gateway.observability.metrics import GatewayMetrics
 from gateway.openai_images.attachments import Attachments
 from gateway.pictures import Pictures
 from gateway.segmentation import Segmenter
@@ -34,6 +36,8 @@ class Services:
     painter: Painter
     jobs: JobQueue
     attachments: Attachments
+    metrics: GatewayMetrics
+    triton_metrics_url: Callable[[], str] | None
     submissions: Submissions
     smart_masks: SmartMasks
 

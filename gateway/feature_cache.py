@@ -25,13 +25,17 @@ class FeatureCache:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._entries: OrderedDict[str, Instances] = OrderedDict()
+        self.hits = 0
+        self.misses = 0
         self._underway: dict[str, asyncio.Task[Instances]] = {}
 
     async def get(self, key: str, compute: Callable[[], Awaitable[Instances]]) -> CachedInstances:
         """The entry of `key`, computed once however many ask for it at the same time."""
         if key in self._entries:
+            self.hits += 1
             self._entries.move_to_end(key)
             return CachedInstances(self._entries[key], cached=True)
+        self.misses += 1
         task = self._underway.get(key)
         if task is None:
             task = asyncio.ensure_future(self._compute(key, compute))

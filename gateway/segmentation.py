@@ -7,6 +7,7 @@ picture is answered from it without touching the model server.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -123,7 +124,9 @@ class Segmenter:
         return decode_detections(output.detections, output.prototypes, plan)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        context = contextvars.copy_context()  # the call to the network belongs to this trace
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, context.run, work)
 
 
 def _all(instances: Instances, max_masks: int) -> list[SmartMask]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,6 +34,13 @@ class Settings(BaseSettings):
     rate_limit_storage: str = Field(
         "async+memory://",
         description="Where limits are counted; several gateways share e.g. async+redis://host.",
+    )
+
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="auto: text on a terminal, JSON lines elsewhere."
+    )
+    otlp_endpoint: str | None = Field(
+        None, description="OTLP/HTTP collector for traces, e.g. http://127.0.0.1:4318."
     )
 
     triton_url: str | None = Field(

@@ -10,6 +10,7 @@ from gateway.job import Job, JobPriority
 from gateway.jobs import JobQueue
 from gateway.keys.api_key import ApiKey
 from gateway.keys.rate_limits import RateLimits
+from gateway.observability.tracing import trace_headers
 
 
 class Submissions:
@@ -33,7 +34,7 @@ class Submissions:
             task=order.task,
             model=order.model,
             request=asdict(order),
-            metadata=metadata,
+            metadata={**metadata, **trace_headers()},
             priority=JobPriority(order.priority),
             deadline_s=order.deadline_s,
         )

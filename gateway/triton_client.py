@@ -32,6 +32,7 @@ from gateway.inference import (
     SegmentationOutput,
     StepDone,
 )
+from gateway.observability.tracing import trace_headers
 from gateway.triton_errors import BACKEND_DIED, translate, translated
 
 _END_TIMEOUT_S = 1.0
@@ -82,6 +83,7 @@ class TritonBackend:
                 SEGMENTATION_MODEL,
                 _tensors(inputs),
                 client_timeout=self._segmentation_timeout_s,
+                headers=trace_headers(),
             )
 
     async def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
@@ -115,7 +117,7 @@ class TritonBackend:
                 "timeout": None if deadline_s is None else round(deadline_s * 1e6),
             }
 
-        stream = self._async.stream_infer(requests())
+        stream = self._async.stream_infer(requests(), headers=trace_headers())
         final = False
         try:
             while not final:

@@ -16,6 +16,8 @@ from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.inference_fake import FakeBackend
+from gateway.keys.api_key import KeyScope
+from gateway.keys.key_store import KeyStore
 from gateway.settings import Settings
 from gateway.slow_clients import protection
 
@@ -107,3 +109,34 @@ async def _true(value: bool) -> bool:
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     async with serve(tmp_path) as served:
         yield served
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A gateway that needs keys; headers of three holders, and of nobody."""
+
+    gateway: Gateway
+    texts: dict[str, str]
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        return self.gateway.client
+
+    def headers(self, who: str) -> dict[str, str]:
+        text = self.texts.get(who)
+        return {"Authorization": f"Bearer {text}"} if text else {}
+
+
+@pytest.fixture
+async def keyed(tmp_path: Path) -> AsyncIterator[Keyed]:
+    store = KeyStore.in_folder(tmp_path)
+    texts = {
+        "ann": store.create("ann")[1],
+        "bob": store.create("bob")[1],
+        "admin": store.create("admin", scope=KeyScope.ADMIN)[1],
+        "slow": store.create("slow", requests_per_minute=3)[1],
+        "small": store.create("small", megapixels_per_minute=0.01)[1],
+    }
+    store.close()
+    async with serve(tmp_path, FakeBackend(step_s=0.01)) as gateway:
+        yield Keyed(gateway, texts)

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.conftest import serve
+from tests.gateway.conftest import Keyed, serve
 from tests.gateway.front_end.conftest import submission
-from tests.gateway.keys.conftest import Keyed
 from tests.gateway.problems import assert_problem
 from tests.odd_pictures import photo
 
