@@ -1,4 +1,4 @@
-"""`retouch`: serve, doctor, keys."""
+"""`retouch`: serve, doctor, keys, and calls of a running gateway."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from gateway.cli_keys import keys
 from gateway.doctor import diagnose
 from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
 from gateway.observability.logs import set_up_logs
+from gateway.picture_commands import app as picture_commands
 from gateway.settings import Settings
 from gateway.slow_clients import protection
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(keys, name="keys")
+app.registered_commands += picture_commands.registered_commands
 
 
 @app.callback()
