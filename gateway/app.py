@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from gateway.api_document import complete
 from gateway.dependencies import Services
 from gateway.edge import Edge
 from gateway.feature_cache import FeatureCache
@@ -23,7 +24,6 @@ from gateway.jobs import JobQueue
 from gateway.model_catalog import ModelCatalog
 from gateway.observability.job_watch import watched
 from gateway.openai_images.attachments import Attachments
-from gateway.openai_images.fields import EditFields, GenerationFields
 from gateway.pictures import Pictures
 from gateway.routes import (
     files,
@@ -36,7 +36,6 @@ from gateway.routes import (
     models,
     openai,
 )
-from gateway.schemas import JobRequest, MaskRequest, Problem
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
 from gateway.submission import Submissions
@@ -107,8 +106,8 @@ def create_app(
     )
     edge.guard(app, settings)
     for routes in ROUTES:
-        app.include_router(routes.router, responses={"default": {"model": Problem}})
-    _describe_bodies(app)
+        app.include_router(routes.router)
+    complete(app)
     return app
 
 
@@ -184,19 +183,3 @@ def _services(
         triton_metrics_url=(lambda: server.metrics_url) if server is not None else None,
         attachments=Attachments(queue, grace_s=settings.retry_grace_s),
     )
-
-
-def _describe_bodies(app: FastAPI) -> None:
-    """Put the schemas of bodies that come as JSON or form into the OpenAPI document."""
-    build = app.openapi
-
-    def openapi() -> dict[str, object]:
-        document = build()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for model in (MaskRequest, JobRequest, GenerationFields, EditFields):
-            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(schema.pop("$defs", {}))
-            schemas[model.__name__] = schema
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -24,7 +24,7 @@ def _body(schema: str, parts: dict[str, Any], *, form: bool) -> dict[str, Any]:
             "schema": {"type": "object", "required": ["image"], "properties": parts}
         }
     stream = {
-        "text/event-stream": {"schema": {"type": "string"}},
+        "text/event-stream": {"schema": {"$ref": "#/components/schemas/ServerSentEvent"}},
         "application/json": {"schema": {"$ref": "#/components/schemas/ImagesView"}},
     }
     accepted = {

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from gateway.schemas import JobRequest, MaskRequest
+from gateway.api_document import BODIES
 from tests.gateway.conftest import Gateway, serve
 from tests.gateway.problems import FIELDS
 
@@ -30,6 +31,22 @@ ROUTES = {
     "GET /v1/jobs/{job_id}/result",
     "GET /v1/models",
     "GET /v1/models/{name}",
+    "POST /v1/models/{name}/load",
+    "POST /v1/models/{name}/unload",
+    "POST /v1/images/generations",
+    "POST /v1/images/edits",
+    "POST /v1/images/variations",
+    "GET /metrics",
+    "POST /api/generate/async",
+    "GET /api/generate/stream/{task_id}",
+    "GET /api/generate/status/{task_id}",
+    "GET /api/generate/result/{task_id}",
+    "GET /api/generate/result-image/{task_id}",
+    "POST /api/generate/async/cancel/{task_id}",
+    "POST /api/smart-mask",
+    "POST /api/smart-mask/cancel/{request_id}",
+    "GET /api/health",
+    "GET /api/system/health",
 }
 
 
@@ -110,10 +127,8 @@ async def test_bodies_come_as_json_or_form(document: dict[str, Any], path: str) 
     )
 
 
-@pytest.mark.parametrize("model", [MaskRequest, JobRequest])
-async def test_the_examples_are_requests(
-    document: dict[str, Any], model: type[MaskRequest | JobRequest]
-) -> None:
+@pytest.mark.parametrize("model", BODIES)
+async def test_the_examples_are_requests(document: dict[str, Any], model: type[BaseModel]) -> None:
     for example in document["components"]["schemas"][model.__name__]["examples"]:
         model.model_validate_json(json.dumps(example))
 
@@ -122,9 +137,13 @@ async def test_every_error_is_described_as_a_problem(document: dict[str, Any]) -
     assert document["components"]["schemas"]["Problem"]["properties"].keys() == FIELDS
     for name, operation in operations(document).items():
         content = operation["responses"]["default"]["content"]
-        assert {"$ref": "#/components/schemas/Problem"} in [
-            media["schema"] for media in content.values()
-        ], name
+        if name.split()[1].startswith("/api/"):
+            kind, schema = "application/json", "FrontEndError"
+        else:
+            kind, schema = "application/problem+json", "Problem"
+        assert content.keys() == {kind}, name
+        assert content[kind]["schema"] == {"$ref": f"#/components/schemas/{schema}"}
+        assert content[kind]["example"]
 
 
 async def test_no_error_is_described_as_fastapis_own(document: dict[str, Any]) -> None:
