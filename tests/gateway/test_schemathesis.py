@@ -35,7 +35,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 BOUNDED = settings(
-    max_examples=8,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,
