@@ -20,6 +20,7 @@ from gateway.front_end.smart_mask import SmartMasks
 from gateway.generation import Painter
 from gateway.image_store import ImageStore
 from gateway.inference import InferenceBackend
+from gateway.job_desk import JobDesk
 from gateway.jobs import JobQueue
 from gateway.model_catalog import ModelCatalog
 from gateway.observability.job_watch import watched
@@ -38,7 +39,6 @@ from gateway.routes import (
 )
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
-from gateway.submission import Submissions
 from gateway.triton_client import TritonBackend
 from gateway.triton_installation import find_installation
 from gateway.triton_server import TritonServer, TritonServerOptions
@@ -85,7 +85,7 @@ def create_app(
                 yield
             finally:
                 await app.state.services.attachments.close()
-                await app.state.services.jobs.close()
+                await app.state.services.queue.close()
                 await supervisor.stop()
                 await used.close()
                 await asyncio.to_thread(edge.close)
@@ -168,6 +168,7 @@ def _services(
         max_queued=settings.max_queued_jobs,
         max_kept=settings.max_kept_jobs,
     )
+    desk = JobDesk(queue, edge.limits)
     segmenter = Segmenter(backend, pictures, cache, executor)
     edge.metrics.watch(lambda: queue.latest(status=None, limit=10**6, after=None), catalog, cache)
     return Services(
@@ -176,10 +177,10 @@ def _services(
         pictures=pictures,
         segmenter=segmenter,
         painter=painter,
-        jobs=queue,
-        submissions=Submissions(queue, edge.limits),
+        jobs=desk,
+        queue=queue,
         smart_masks=SmartMasks(segmenter, pictures),
         metrics=edge.metrics,
         triton_metrics_url=(lambda: server.metrics_url) if server is not None else None,
-        attachments=Attachments(queue, grace_s=settings.retry_grace_s),
+        attachments=Attachments(desk, grace_s=settings.retry_grace_s),
     )

@@ -15,6 +15,7 @@ from gateway.front_end.smart_mask import SmartMasks
 from gateway.generation import Painter
 from gateway.inference import InferenceBackend
 from gateway.job import Job
+from gateway.job_desk import JobDesk
 from gateway.jobs import JobQueue
 from gateway.keys.api_key import ApiKey
 from gateway.model_catalog import ModelCatalog
@@ -22,7 +23,6 @@ from gateway.observability.metrics import GatewayMetrics
 from gateway.openai_images.attachments import Attachments
 from gateway.pictures import Pictures
 from gateway.segmentation import Segmenter
-from gateway.submission import Submissions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +34,11 @@ class Services:
     pictures: Pictures
     segmenter: Segmenter
     painter: Painter
-    jobs: JobQueue
+    jobs: JobDesk
+    queue: JobQueue
     attachments: Attachments
     metrics: GatewayMetrics
     triton_metrics_url: Callable[[], str] | None
-    submissions: Submissions
     smart_masks: SmartMasks
 
 
@@ -62,7 +62,7 @@ async def _painter(services: ServicesDep) -> Painter:
     return services.painter
 
 
-async def _jobs(services: ServicesDep) -> JobQueue:
+async def _jobs(services: ServicesDep) -> JobDesk:
     return services.jobs
 
 
@@ -73,7 +73,7 @@ async def _catalog(services: ServicesDep) -> ModelCatalog:
 PicturesDep = Annotated[Pictures, Depends(_pictures)]
 SegmenterDep = Annotated[Segmenter, Depends(_segmenter)]
 PainterDep = Annotated[Painter, Depends(_painter)]
-JobsDep = Annotated[JobQueue, Depends(_jobs)]
+JobsDep = Annotated[JobDesk, Depends(_jobs)]
 CatalogDep = Annotated[ModelCatalog, Depends(_catalog)]
 
 
@@ -85,7 +85,7 @@ KeyDep = Annotated[ApiKey | None, Depends(_key)]
 
 
 async def _job(job_id: str, jobs: JobsDep) -> Job:
-    return jobs.get(job_id)
+    return await jobs.get(job_id)
 
 
 JobDep = Annotated[Job, Depends(_job)]

@@ -9,14 +9,14 @@ from gateway.front_end.fields import TaskState
 from gateway.front_end.task_state import state_of
 from gateway.heartbeat import with_heartbeats
 from gateway.job import Job
-from gateway.jobs import JobQueue
+from gateway.job_desk import JobDesk
 
 
-async def task_frames(job: Job, jobs: JobQueue, repeat_s: float) -> AsyncIterator[str]:
+async def task_frames(job: Job, jobs: JobDesk, repeat_s: float) -> AsyncIterator[str]:
     """Frames `data: {json}`; the stream ends behind the terminal one."""
     shown: TaskState | None = None
     async for event in with_heartbeats(jobs.watch(job.id), repeat_s):
-        job = jobs.get(job.id)
+        job = await jobs.get(job.id)
         state = state_of(job)
         if state != shown or event is None:
             shown = state

@@ -32,7 +32,7 @@ class RequestWatchMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                took = f"total;dur={1000 * (time.perf_counter() - started):.1f}"
+                took = f"request;dur={1000 * (time.perf_counter() - started):.1f}"
                 MutableHeaders(scope=message).setdefault("Server-Timing", took)
             await send(message)
 

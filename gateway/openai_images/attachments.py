@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gateway.errors import NotFoundError
 from gateway.job import Job
-from gateway.jobs import JobQueue
+from gateway.job_desk import JobDesk
 
 logger = logging.getLogger(__name__)
 GRACE_S = 15.0
@@ -28,7 +28,7 @@ class _Attachment:
 class Attachments:
     """Knows, by the digest of a request, the job that was made for it; of this gateway alone."""
 
-    def __init__(self, jobs: JobQueue, *, grace_s: float = GRACE_S) -> None:
+    def __init__(self, jobs: JobDesk, *, grace_s: float = GRACE_S) -> None:
         self._jobs = jobs
         self._grace_s = grace_s
         self._by_digest: dict[str, _Attachment] = {}
@@ -77,7 +77,7 @@ class Attachments:
     async def _cancel(self, attachment: _Attachment) -> None:
         try:
             job = await attachment.job
-            self._jobs.cancel(job.id)
+            await self._jobs.cancel(job.id)
         except NotFoundError:
             return
         except Exception as error:

@@ -13,7 +13,7 @@ from typing import Any
 from gateway.errors import RetouchError
 from gateway.heartbeat import with_heartbeats
 from gateway.job import Job, JobEvent, JobStatus
-from gateway.jobs import JobQueue
+from gateway.job_desk import JobDesk
 from gateway.openai_images.answer import Encoding, described, encoded, receipt, usage
 from gateway.openai_images.fields import ImageFields
 from gateway.pictures import Pictures
@@ -27,7 +27,7 @@ class ImageStream:
     """Events of one job; `family` is image_generation or image_edit."""
 
     def __init__(
-        self, job: Job, fields: ImageFields, *, family: str, jobs: JobQueue, pictures: Pictures
+        self, job: Job, fields: ImageFields, *, family: str, jobs: JobDesk, pictures: Pictures
     ) -> None:
         self._job = job
         self._fields = fields
@@ -81,7 +81,7 @@ class ImageStream:
         return self._frame("partial_image", data, {"partial_image_index": number, **size})
 
     async def _last(self) -> AsyncIterator[str]:
-        job = self._job = self._jobs.get(self._job.id)
+        job = self._job = await self._jobs.get(self._job.id)
         if job.status is not JobStatus.SUCCEEDED:
             failure = job.error
             yield (

@@ -38,7 +38,7 @@ async def submit(fields: SubmitFields, services: ServicesDep, key: KeyDep) -> Su
     wanted = await painting_order(fields, services.pictures)
     order = await services.painter.accept(wanted)
     metadata = {_DEBUG: "yes"} if fields.enable_debug else {}
-    job = await services.submissions.submit(order, key, metadata)
+    job = await services.jobs.submit(order, key, metadata)
     return Submitted(task_id=job.id, message="The task is queued.")
 
 
@@ -47,7 +47,7 @@ async def stream(task_id: TaskId, services: ServicesDep) -> StreamingResponse:
     """Frames of the task's state; the server closes behind the last one."""
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     try:
-        job = services.jobs.get(task_id)
+        job = await services.jobs.get(task_id)
         frames: AsyncIterator[str] = task_frames(job, services.jobs, REPEAT_S)
     except NotFoundError:
         # A client that comes back after its task is gone must not wait for ever.
@@ -58,13 +58,13 @@ async def stream(task_id: TaskId, services: ServicesDep) -> StreamingResponse:
 @router.get("/generate/status/{task_id}")
 async def status(task_id: TaskId, services: ServicesDep) -> TaskState:
     """The task's state as a frame of its stream."""
-    return state_of(_job(task_id, services))
+    return state_of(await _job(task_id, services))
 
 
 @router.get("/generate/result/{task_id}")
 async def result(task_id: TaskId, services: ServicesDep) -> TaskResult:
     """The finished picture and how it was made."""
-    job = _finished(task_id, services)
+    job = await _finished(task_id, services)
     picture = await services.pictures.store.content(job.output[0]["file_id"])
     wants_debug = _DEBUG in job.metadata
     return TaskResult(
@@ -80,7 +80,7 @@ async def result(task_id: TaskId, services: ServicesDep) -> TaskResult:
 @router.get("/generate/result-image/{task_id}", response_class=Response)
 async def result_image(task_id: TaskId, services: ServicesDep) -> Response:
     """Bytes of the finished picture, at the size of the input."""
-    output = _finished(task_id, services).output[0]
+    output = (await _finished(task_id, services)).output[0]
     data = await services.pictures.store.content(output["file_id"])
     return Response(data, media_type=f"image/{output['format']}")
 
@@ -88,11 +88,11 @@ async def result_image(task_id: TaskId, services: ServicesDep) -> Response:
 @router.post("/generate/async/cancel/{task_id}")
 async def cancel(task_id: TaskId, services: ServicesDep) -> Canceled:
     """Cancel a task; one that has ended is left as it is."""
-    job = _job(task_id, services)
+    job = await _job(task_id, services)
     if job.status.is_terminal:
         message = f"The task has ended already: {job.status}."
         return Canceled(success=False, message=message, task_id=job.id)
-    services.jobs.cancel(job.id)
+    await services.jobs.cancel(job.id)
     return Canceled(success=True, message="The task was canceled.", task_id=job.id)
 
 
@@ -103,15 +103,15 @@ async def health(catalog: CatalogDep) -> SystemHealth:
     return system_health(catalog)
 
 
-def _job(task_id: str, services: ServicesDep) -> Job:
+async def _job(task_id: str, services: ServicesDep) -> Job:
     try:
-        return services.jobs.get(task_id)
+        return await services.jobs.get(task_id)
     except NotFoundError as error:
         raise NotFoundError(f"Task not found: {task_id[:80]}") from error
 
 
-def _finished(task_id: str, services: ServicesDep) -> Job:
-    job = _job(task_id, services)
+async def _finished(task_id: str, services: ServicesDep) -> Job:
+    job = await _job(task_id, services)
     if job.status is JobStatus.SUCCEEDED:
         return job
     if job.status is JobStatus.FAILED and job.error is not None:

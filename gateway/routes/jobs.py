@@ -71,7 +71,7 @@ async def submit(  # noqa: PLR0913
     wanted = await read_body(request, JobRequest, pictures)
     fields = await _resolve_pictures(wanted, pictures, segmenter)
     order = await services.painter.accept(fields)
-    job = await services.submissions.submit(order, key, wanted.metadata)
+    job = await jobs.submit(order, key, wanted.metadata)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     wants_picture = accept.startswith("image/")
     seconds = _wait_preference(prefer) or (MAX_WAIT_S if wants_picture else 0)
@@ -94,7 +94,7 @@ async def list_jobs(
     after: str | None = None,
 ) -> JobList:
     """Jobs, newest first."""
-    found = jobs.latest(status=status, limit=limit + 1, after=after)
+    found = await jobs.latest(status=status, limit=limit + 1, after=after)
     shown = [await view_of(job, jobs, pictures) for job in found[:limit]]
     return JobList(data=shown, has_more=len(found) > limit)
 
@@ -113,7 +113,7 @@ async def get_job(
 @router.post("/{job_id}/cancel")
 async def cancel(job: JobDep, jobs: JobsDep, pictures: PicturesDep) -> JobView:
     """Cancel; a job that has ended is left as it is."""
-    return await view_of(jobs.cancel(job.id), jobs, pictures)
+    return await view_of(await jobs.cancel(job.id), jobs, pictures)
 
 
 @router.get("/{job_id}/result", response_class=Response)

@@ -88,7 +88,7 @@ class _Call:
         """Queue the job."""
         order = await self.services.painter.accept(self.order)
         key = getattr(self.request.state, "key", None)
-        return await self.services.submissions.submit(order, key, self.fields.labels)
+        return await self.services.jobs.submit(order, key, self.fields.labels)
 
 
 def _translator(services: ServicesDep) -> OrderTranslator:
@@ -132,7 +132,7 @@ async def _ended_or_gone(call: _Call, job: Job, seconds: float) -> Job:
     gone = asyncio.ensure_future(_hung_up(call.request))
     try:
         await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
-        return ended.result() if ended.done() else call.services.jobs.get(job.id)
+        return ended.result() if ended.done() else await call.services.jobs.get(job.id)
     finally:
         ended.cancel()
         gone.cancel()
