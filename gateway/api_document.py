@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from gateway.openai_images.fields import EditFields, GenerationFields
+from gateway.openai_images.description import ImageEditBody
+from gateway.openai_images.fields import GenerationFields
 from gateway.schemas import JobRequest, MaskRequest, Problem
 
-BODIES: tuple[type[BaseModel], ...] = (MaskRequest, JobRequest, GenerationFields, EditFields)
+BODIES: tuple[type[BaseModel], ...] = (MaskRequest, JobRequest, GenerationFields, ImageEditBody)
 """Models that come as JSON or as a form, which FastAPI therefore does not see."""
 _REF = "#/components/schemas/{model}"
 _PROBLEM_EXAMPLE = {

@@ -48,9 +48,10 @@ class Edge:
     @classmethod
     def of(cls, settings: Settings) -> Edge:
         """As the settings say."""
+        keys = key_store(settings)
         return cls(
-            keys=key_store(settings),
-            limits=RateLimits(settings.rate_limit_storage),
+            keys=keys,
+            limits=RateLimits.of(settings.rate_limit_storage, keys),
             metrics=GatewayMetrics(),
             tracing=Tracing(settings.otlp_endpoint),
         )

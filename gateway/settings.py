@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     )
     rate_limit_storage: str = Field(
         "async+memory://",
-        description="Where limits are counted; several gateways share e.g. async+redis://host.",
+        description="Where limits are counted: in this process; database (the keys' own), or "
+        "e.g. async+redis://host, for several gateways that count together.",
     )
 
     log_format: Literal["auto", "json", "text"] = Field(

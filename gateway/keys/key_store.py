@@ -34,8 +34,8 @@ class KeyStore:
     """Makes, finds and revokes keys; every method blocks."""
 
     def __init__(self, database_url: str) -> None:
-        self._engine = sql.create_engine(database_url)
-        _TABLES.create_all(self._engine)
+        self.engine = sql.create_engine(database_url)
+        _TABLES.create_all(self.engine)
 
     @classmethod
     def in_folder(cls, folder: Path) -> KeyStore:
@@ -64,19 +64,19 @@ class KeyStore:
             requests_per_minute=requests_per_minute,
             megapixels_per_minute=megapixels_per_minute,
         )
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             connection.execute(_KEYS.insert().values(**asdict(key)))
         return key, presented.text
 
     def get(self, key_id: str) -> ApiKey | None:
         """A key by its id, revoked or not."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             row = connection.execute(_KEYS.select().where(_KEYS.c.id == key_id)).mappings().first()
         return _key(row) if row else None
 
     def all(self) -> list[ApiKey]:
         """All keys, oldest first."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             rows = connection.execute(_KEYS.select().order_by(_KEYS.c.created_at)).mappings().all()
         return [_key(row) for row in rows]
 
@@ -93,17 +93,17 @@ class KeyStore:
             .where(_KEYS.c.id == key_id, _KEYS.c.revoked_at.is_(None))
             .values(revoked_at=time.time())
         )
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             connection.execute(statement)
 
     def any(self) -> bool:
         """Whether there ever was a key: revoking the last one opens nothing."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             return connection.execute(sql.select(_KEYS.c.id).limit(1)).first() is not None
 
     def close(self) -> None:
         """Let go of connections."""
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 def _key(row: Mapping[Any, Any]) -> ApiKey:

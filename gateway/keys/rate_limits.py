@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 
 from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio.storage import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.storage import storage_from_string
 
 from gateway.errors import RateLimitError
 from gateway.keys.api_key import ApiKey
+from gateway.keys.key_store import KeyStore
+from gateway.keys.limit_storage import DatabaseStorage
 
 FAILED_CHECKS_PER_MINUTE = 30
 """Wrong keys from one address: each costs a hash."""
@@ -18,8 +21,15 @@ FAILED_CHECKS_PER_MINUTE = 30
 class RateLimits:
     """Counts in memory, or in a store that several gateways share."""
 
-    def __init__(self, storage_url: str = "async+memory://") -> None:
-        self._limiter = FixedWindowRateLimiter(storage_from_string(storage_url))
+    def __init__(self, storage: Storage) -> None:
+        self._limiter = FixedWindowRateLimiter(storage)
+
+    @classmethod
+    def of(cls, name: str, keys: KeyStore) -> RateLimits:
+        """By the setting: `database`, which is the keys' own, or an address that `limits` knows."""
+        if name == "database":
+            return cls(DatabaseStorage(keys.engine))
+        return cls(storage_from_string(name))  # type: ignore[arg-type]
 
     async def count_request(self, key: ApiKey) -> dict[str, str]:
         """Count one request; headers that say what is left.
@@ -65,7 +75,10 @@ class RateLimits:
     async def _spend(
         self, limit: RateLimitItem, kind: str, who: str, cost: int, words: str
     ) -> None:
-        if await self._limiter.hit(limit, kind, who, cost=cost):
+        # What is refused uses nothing up.
+        if await self._limiter.test(limit, kind, who, cost=cost) and await self._limiter.hit(
+            limit, kind, who, cost=cost
+        ):
             return
         left = await self._limiter.get_window_stats(limit, kind, who)
         seconds = max(1, round(left.reset_time - time.time()))

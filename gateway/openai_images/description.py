@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from gateway.openai_images.body import MAX_IMAGES
+from gateway.openai_images.fields import ImageEditFields
+
 _FILE = {"type": "string", "format": "binary"}
 _SHARED_PARTS: dict[str, Any] = {
     "prompt": {"type": "string"},
@@ -42,10 +45,32 @@ def _body(schema: str, parts: dict[str, Any], *, form: bool) -> dict[str, Any]:
 
 GENERATIONS_BODY = _body("GenerationFields", {}, form=False)
 EDITS_BODY = _body(
-    "EditFields",
+    "ImageEditBody",
     {**_SHARED_PARTS, "image": {"type": "array", "items": _FILE}, "mask": _FILE},
     form=True,
 )
+
+
+class PictureReference(BaseModel):
+    """A picture by data URL or file id."""
+
+    image_url: str | None = Field(None, description="data:image/png;base64,...")
+    file_id: str | None = None
+
+
+class ImageEditBody(ImageEditFields):
+    """The JSON body of an edit; a form has its pictures as parts `image` and `mask`."""
+
+    images: list[PictureReference | str] = Field(
+        default_factory=list, max_length=MAX_IMAGES, description="The first one is edited."
+    )
+    image: str | list[str] | None = Field(None, description="In place of images.")
+    mask: PictureReference | str | None = Field(
+        None, description="As large as the first image; edited where alpha is 0."
+    )
+    mask_image: PictureReference | str | None = Field(
+        None, description="In place of mask; edited where white."
+    )
 
 
 class ImageData(BaseModel):

@@ -99,7 +99,7 @@ class GenerationFields(ImageFields):
     )
 
 
-class EditFields(ImageFields):
+class ImageEditFields(ImageFields):
     """`POST /v1/images/edits`, besides its pictures."""
 
     model_config = ConfigDict(

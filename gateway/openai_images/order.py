@@ -9,7 +9,7 @@ from gateway.errors import InvalidRequestError, NotFoundError, UnsupportedValueE
 from gateway.generation import TASK_MODELS
 from gateway.model_catalog import ModelCatalog
 from gateway.openai_images.body import ImageBody
-from gateway.openai_images.fields import EditFields, ImageFields
+from gateway.openai_images.fields import ImageEditFields, ImageFields
 from gateway.pictures import Pictures
 from gateway.routes.masks import as_prompt
 from gateway.segmentation import Segmenter
@@ -40,7 +40,7 @@ class OrderTranslator:
         """
         return self._shared(fields, "generate", fields.size)
 
-    async def edit(self, fields: EditFields, body: ImageBody) -> dict[str, Any]:
+    async def edit(self, fields: ImageEditFields, body: ImageBody) -> dict[str, Any]:
         """The order of `/v1/images/edits`.
 
         Raises:
@@ -115,7 +115,7 @@ class OrderTranslator:
         message = f"There is no model {str(name)[:80]!r}; /v1/models has them."
         raise NotFoundError(message, code="model_not_found", pointer="/model")
 
-    async def _mask(self, fields: EditFields, body: ImageBody) -> str | None:
+    async def _mask(self, fields: ImageEditFields, body: ImageBody) -> str | None:
         """File id of the mask, white = edit; the first picture's."""
         ways = [body.mask, body.mask_image, fields.mask_prompt]
         if sum(way is not None for way in ways) > 1:

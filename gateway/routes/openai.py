@@ -21,7 +21,7 @@ from gateway.openai_images.answer import image_response
 from gateway.openai_images.attachments import Attachments
 from gateway.openai_images.body import ImageBody, read_image_body
 from gateway.openai_images.description import EDITS_BODY, GENERATIONS_BODY, ImagesView
-from gateway.openai_images.fields import EditFields, GenerationFields, ImageFields, understand
+from gateway.openai_images.fields import GenerationFields, ImageEditFields, ImageFields, understand
 from gateway.openai_images.order import OrderTranslator
 from gateway.openai_images.stream import ImageStream
 from gateway.server_timing import timing_headers
@@ -50,7 +50,7 @@ async def generations(request: Request, services: ServicesDep, prefer: Prefer = 
 async def edits(request: Request, services: ServicesDep, prefer: Prefer = None) -> Response:
     """Edit pictures; what is outside the mask stays as it is."""
     body = await read_image_body(request, services.pictures)
-    fields = understand(EditFields, body.fields)
+    fields = understand(ImageEditFields, body.fields)
     order = await _translator(services).edit(fields, body)
     return await _answer(_Call(request, services, body, fields, order, "image_edit"), prefer)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from gateway.keys.api_key import KeyScope
 from gateway.keys.key_store import KeyStore
 from gateway.settings import Settings
 from gateway.slow_clients import protection
+from tests.gateway.log_watch import LogWatch
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,20 @@ async def _canaries_sent(app: FastAPI) -> bool:
 
 async def _true(value: bool) -> bool:
     return value
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_in_any_log() -> Iterator[LogWatch]:
+    """Over the whole run: keys and pictures are in no log line of ours."""
+    watch = LogWatch()
+    ours = logging.getLogger("gateway")
+    level = ours.level
+    ours.addHandler(watch)
+    ours.setLevel(logging.DEBUG)
+    yield watch
+    ours.removeHandler(watch)
+    ours.setLevel(level)
+    assert not watch.leaks
 
 
 @pytest.fixture

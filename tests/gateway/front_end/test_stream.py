@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,16 @@ async def test_a_failure_is_the_last_frame(gateway: Gateway) -> None:
     task = await submit(gateway.client)
     last = frames((await gateway.client.get(f"/api/generate/stream/{task}")).text)[-1]
     assert (last["status"], last["error"]) == ("error", "Model qwen_image_edit failed.")
+
+
+async def test_a_restart_in_mid_task_ends_in_a_last_frame(tmp_path: Path) -> None:
+    """The task goes on or has failed; the stream of a client that comes back ends either way."""
+    async with serve(tmp_path, FakeBackend(step_s=0.3)) as gateway:
+        task = await submit(gateway.client)
+    async with serve(tmp_path) as gateway:
+        async with asyncio.timeout(20):
+            text = (await gateway.client.get(f"/api/generate/stream/{task}")).text
+    assert frames(text)[-1]["status"] in ("done", "error", "cancelled")
 
 
 async def test_a_task_that_is_gone_ends_in_a_last_frame(gateway: Gateway) -> None:

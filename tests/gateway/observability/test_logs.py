@@ -11,6 +11,7 @@ import pytest
 from gateway.observability.logs import JsonFormatter
 from tests.gateway.conftest import Gateway, Keyed
 from tests.gateway.front_end.conftest import b64, submission
+from tests.gateway.log_watch import LogWatch
 from tests.odd_pictures import photo
 
 
@@ -58,6 +59,18 @@ async def test_a_jobs_line_has_its_id_and_its_requests(gateway: Gateway, lines: 
     )
     (line,) = [line for line in lines.objects if line.get("event") == "job_ended"]
     assert (line["job_id"], line["request_id"]) == (response.json()["id"], "r-2")
+
+
+async def test_the_watch_over_the_whole_run_sees_what_is_logged(
+    gateway: Gateway, no_secret_in_any_log: LogWatch
+) -> None:
+    before = no_secret_in_any_log.records
+    await gateway.client.get("/health/live")
+    assert no_secret_in_any_log.records > before
+    other = LogWatch()
+    key = f"rt_{'0' * 12}_{'a' * 43}"
+    other.handle(logging.LogRecord("gateway", logging.INFO, "", 1, key, None, None))
+    assert other.leaks
 
 
 async def test_a_fault_is_logged_with_its_trace_on_one_line(lines: Lines) -> None:
