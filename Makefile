@@ -30,7 +30,7 @@ demo-models: .installed-serve ## install the demo models, over those that are th
 
 clean: ## remove the environment, exported weights and served data
 	rm -rf $(VENV) .installed-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis retouch-data
-	rm -rf model_repository/.versions model_repository/qwen_*/[0-9]* model_repository/fastsam/1/model.onnx
+	rm -rf model_repository/.versions model_repository/qwen_*/[0-9]* model_repository/fastsam/*/model.onnx model_repository/clip_*
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"Python 3.11 or 3.12 is needed, {sys.executable} is {v[0]}.{v[1]}; use make PYTHON=python3.11")'

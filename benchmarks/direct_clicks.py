@@ -65,10 +65,11 @@ def _mask_at(url: str, picture: bytes, click: tuple[int, int]) -> Mask:
 
 def _instances(url: str, picture: bytes) -> Instances:
     pixels = decode_image(picture).pixels
-    plan = plan_letterbox((pixels.shape[1], pixels.shape[0]), _segmentation_size(url))
+    plan = plan_letterbox((pixels.shape[1], pixels.shape[0]), _segmentation_size(url), stride=32)
     answer = _infer(url, letterbox(pixels, plan))
-    detections, prototypes = (answer.as_numpy(name)[0] for name in ("DETECTIONS", "PROTOTYPES"))
-    return decode_detections(detections, prototypes, plan)
+    names = ("DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS")
+    detections, prototypes, levels = (answer.as_numpy(name)[0] for name in names)
+    return decode_detections(detections, prototypes, plan, levels=levels)
 
 
 @lru_cache

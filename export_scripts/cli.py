@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
+from export_scripts import mask_commands
+from export_scripts.command_errors import told
 from export_scripts.export_errors import ExportError
 
 T = TypeVar("T")
@@ -21,6 +22,10 @@ Model = Annotated[str, typer.Option(help="qwen_image or qwen_image_edit.")]
 Device = Annotated[str, typer.Option(help="Where plain diffusers runs: cpu or cuda.")]
 Drain = Annotated[float, typer.Option(help="Seconds that jobs of the old version may take.")]
 DEFAULT_REPOSITORY = Path(__file__).resolve().parents[1] / "model_repository"
+
+
+app.command()(mask_commands.fastsam)
+app.command()(mask_commands.clip)
 
 
 @app.callback()
@@ -50,7 +55,7 @@ def init(repository: Annotated[Path, typer.Argument(help="Folder to make.")]) ->
     """Make a model repository of one's own, without weights."""
     from export_scripts.repository_skeleton import create_repository
 
-    with _told():
+    with told():
         create_repository(repository)
     typer.echo(f"{repository} is ready for exports; serve it with RETOUCH_MODEL_REPOSITORY")
 
@@ -93,7 +98,7 @@ def qwen(  # noqa: PLR0913
     from export_scripts.qwen_export import PRESETS, export_qwen
     from export_scripts.qwen_models import MODELS, PRECISIONS, StageOptions
 
-    with _told():
+    with told():
         options = StageOptions(
             precision=_one_of({name: name for name in PRECISIONS}, precision, "precision"),
             onnx=_parts(onnx or []),
@@ -134,7 +139,7 @@ def verify(
     from export_scripts.verify import verify as run
     from export_scripts.verify_report import as_table
 
-    with _told():
+    with told():
         verdicts = [
             verdict
             for name in model or ["qwen_image", "qwen_image_edit"]
@@ -160,7 +165,7 @@ def promote(
     """Verify a version beside the one that serves, then let it take over; no job is lost."""
     from export_scripts.promotion_report import promote_and_tell
 
-    with _told():
+    with told():
         promote_and_tell(repository, triton, model, version, device=device, drain_timeout_s=drain)
 
 
@@ -175,7 +180,7 @@ def rollback(
     """Serve again what was served before the last promotion; no job is lost."""
     from export_scripts.promotion_report import roll_back_and_tell
 
-    with _told():
+    with told():
         roll_back_and_tell(repository, triton, model, drain_timeout_s=drain)
 
 
@@ -200,16 +205,6 @@ def prune(
 
     gone = run(repository, keep=keep)
     typer.echo("\n".join(f"deleted {name} {version}" for name, version in gone) or "nothing to do")
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """An `ExportError` ends the command with its sentence."""
-    try:
-        yield
-    except ExportError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
 
 
 def _pairs(options: list[str]) -> dict[str, Path]:

@@ -21,7 +21,7 @@ _DETAILS = {
 
 
 def install_demo_segmenter(repository: Path) -> None:
-    """Copy the committed segmenter into the repository."""
+    """Copy the committed segmenter into the repository, as version 1; a newer export goes on."""
     target = repository / "fastsam" / "1" / "model.onnx"
     partial = target.with_suffix(".partial")
     shutil.copy(SEGMENTER, partial)
@@ -70,7 +70,7 @@ def _clear_demo(store: VersionStore) -> None:
 
 def is_installed(repository: Path) -> bool:
     """Whether every model that `demo` writes is there, be it the demo's or a real one."""
-    return (repository / "fastsam/1/model.onnx").exists() and all(
+    return any(repository.glob("fastsam/[0-9]*/model.onnx")) and all(
         _is_served(VersionStore(repository), model) for model in MODELS
     )
 

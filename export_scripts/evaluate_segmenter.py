@@ -11,16 +11,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from export_scripts.demo_scenes import HELD_OUT_SEEDS, draw_scene
-from preprocessing.arrays import Image, Mask
-from preprocessing.fastsam import Instances, decode_detections, instance_mask
-from preprocessing.letterbox import letterbox, plan_letterbox
+from export_scripts.fastsam_comparison import open_session, run
+from preprocessing.arrays import Mask
+from preprocessing.fastsam import instance_mask
 from preprocessing.masks import bounding_box
 from preprocessing.prompts import Prompt, rank
 
@@ -31,11 +29,12 @@ def evaluate(
     model: Path, *, seeds: Sequence[int] = HELD_OUT_SEEDS, scene_size: int = 384
 ) -> dict[str, float]:
     """Mean IoU for each of `WAYS`; an object that is not found counts 0."""
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = open_session(model)
+    size = int(session.get_modelmeta().custom_metadata_map["image_size"])
     scores: dict[str, list[float]] = {way: [] for way in WAYS}
     for seed in seeds:
         scene = draw_scene(seed, scene_size)
-        instances = run(session, scene.image)
+        instances = run(session, scene.image, size)
         found = [instance_mask(instances, index) for index in range(len(instances))]
         for truth in scene.masks:
             scores["everything"].append(max((iou(mask, truth) for mask in found), default=0.0))
@@ -43,16 +42,6 @@ def evaluate(
                 choices = rank(instances, _prompt(way, truth))
                 scores[way].append(iou(found[choices[0].index], truth) if choices else 0.0)
     return {way: float(np.mean(values)) for way, values in scores.items()}
-
-
-def run(session: Any, image: Image) -> Instances:
-    """The network and its post-processing, without a server."""
-    height, width = image.shape[:2]
-    size = int(session.get_modelmeta().custom_metadata_map["image_size"])
-    plan = plan_letterbox((width, height), size)
-    outputs = ["DETECTIONS", "PROTOTYPES"]
-    detections, prototypes = session.run(outputs, {"IMAGES": letterbox(image, plan)[None]})
-    return decode_detections(detections[0], prototypes[0], plan)
 
 
 def iou(a: Mask, b: Mask) -> float:

@@ -23,6 +23,7 @@ def create_repository(target: Path) -> None:
 
 def _weights(folder: str, names: list[str]) -> list[str]:
     generated = {".versions", "__pycache__"}
+    is_fastsam = Path(folder).name == "fastsam"
     is_qwen_model = (Path(folder) / "model.py").exists() and (
         Path(folder) / "config.pbtxt"
     ).exists()
@@ -31,5 +32,8 @@ def _weights(folder: str, names: list[str]) -> list[str]:
         for name in names
         if name in generated
         or name.endswith(("_candidate", ".onnx"))
+        or name.startswith("clip_")
+        or name == "export.json"
+        or (is_fastsam and name.isdigit() and name != "1")
         or (is_qwen_model and name.isdigit())
     ]

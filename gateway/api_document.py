@@ -8,11 +8,18 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from gateway.mask_schemas import ComposeRequest, MaskRequest
 from gateway.openai_images.description import ImageEditBody
 from gateway.openai_images.fields import GenerationFields
-from gateway.schemas import JobRequest, MaskRequest, Problem
+from gateway.schemas import JobRequest, Problem
 
-BODIES: tuple[type[BaseModel], ...] = (MaskRequest, JobRequest, GenerationFields, ImageEditBody)
+BODIES: tuple[type[BaseModel], ...] = (
+    ComposeRequest,
+    MaskRequest,
+    JobRequest,
+    GenerationFields,
+    ImageEditBody,
+)
 """Models that come as JSON or as a form, which FastAPI therefore does not see."""
 _REF = "#/components/schemas/{model}"
 _PROBLEM_EXAMPLE = {

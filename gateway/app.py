@@ -39,6 +39,7 @@ from gateway.routes import (
 )
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
+from gateway.text_match import TextMatcher
 from gateway.triton_client import TritonBackend
 from gateway.triton_installation import find_installation
 from gateway.triton_server import TritonServer, TritonServerOptions
@@ -169,7 +170,8 @@ def _services(
         max_kept=settings.max_kept_jobs,
     )
     desk = JobDesk(queue, edge.limits)
-    segmenter = Segmenter(backend, pictures, cache, executor)
+    texts = TextMatcher(backend, catalog, cache, executor)
+    segmenter = Segmenter(backend, pictures, cache, texts, executor)
     edge.metrics.watch(lambda: queue.latest(status=None, limit=10**6, after=None), catalog, cache)
     return Services(
         backend=backend,

@@ -1,4 +1,4 @@
-"""Features of pictures the network has seen, so that a second click costs no inference."""
+"""What networks said of pictures they have seen, so that a second click costs no inference."""
 
 from __future__ import annotations
 
@@ -6,15 +6,26 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
-from preprocessing.fastsam import Instances
+
+class HasBytes(Protocol):
+    """Knows how much memory it holds; instances and arrays do."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes."""
+        ...
+
+
+T = TypeVar("T", bound=HasBytes)
 
 
 @dataclass(frozen=True)
-class CachedInstances:
-    """Instances of a picture and whether they were there already."""
+class Cached(Generic[T]):
+    """An entry and whether it was there already."""
 
-    instances: Instances
+    value: T
     cached: bool
 
 
@@ -24,41 +35,36 @@ class FeatureCache:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._entries: OrderedDict[str, Instances] = OrderedDict()
+        self._entries: OrderedDict[str, Any] = OrderedDict()
+        self._underway: dict[str, asyncio.Task[Any]] = {}
         self.hits = 0
         self.misses = 0
-        self._underway: dict[str, asyncio.Task[Instances]] = {}
 
-    async def get(self, key: str, compute: Callable[[], Awaitable[Instances]]) -> CachedInstances:
+    async def get(self, key: str, compute: Callable[[], Awaitable[T]]) -> Cached[T]:
         """The entry of `key`, computed once however many ask for it at the same time."""
         if key in self._entries:
             self.hits += 1
             self._entries.move_to_end(key)
-            return CachedInstances(self._entries[key], cached=True)
+            return Cached(self._entries[key], cached=True)
         self.misses += 1
         task = self._underway.get(key)
         if task is None:
             task = asyncio.ensure_future(self._compute(key, compute))
             self._underway[key] = task
         # A caller that leaves must not take the others' computation along.
-        return CachedInstances(await asyncio.shield(task), cached=False)
+        return Cached(await asyncio.shield(task), cached=False)
 
-    async def _compute(self, key: str, compute: Callable[[], Awaitable[Instances]]) -> Instances:
+    async def _compute(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
         try:
-            instances = await compute()
-            self._keep(key, instances)
-            return instances
+            entry = await compute()
+            self._keep(key, entry)
+            return entry
         finally:
             del self._underway[key]
 
-    def _keep(self, key: str, instances: Instances) -> None:
-        self._entries[key] = instances
-        self._bytes += _size(instances)
+    def _keep(self, key: str, entry: HasBytes) -> None:
+        self._entries[key] = entry
+        self._bytes += entry.nbytes
         while self._bytes > self._max_bytes and self._entries:
             _, dropped = self._entries.popitem(last=False)
-            self._bytes -= _size(dropped)
-
-
-def _size(instances: Instances) -> int:
-    arrays = (instances.boxes, instances.scores, instances.coefficients, instances.prototypes)
-    return sum(array.nbytes for array in arrays)
+            self._bytes -= dropped.nbytes

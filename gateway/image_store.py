@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -18,6 +19,7 @@ from obstore.store import LocalStore, MemoryStore
 from gateway.errors import NotFoundError, StorageFullError
 from gateway.keys.owner import current_owner
 
+_THREAD_FROM_BYTES = 256 * 1024
 _ID = re.compile(r"file_[0-9a-f]{40}")
 
 
@@ -60,7 +62,7 @@ class ImageStore:
         Raises:
             StorageFullError: the disk is full; nothing was kept.
         """
-        digest = hashlib.sha256(data).hexdigest()
+        digest = await _digest(data)
         image = StoredImage(
             f"file_{digest[:40]}", digest, width, height, format, len(data), warnings
         )
@@ -133,6 +135,13 @@ class ImageStore:
             return bytes(await result.bytes_async())
         except (ObjectNotFoundError, FileNotFoundError):
             raise NotFoundError(f"There is no file {image_id!r}.") from None
+
+
+async def _digest(data: bytes) -> str:
+    """SHA-256; of large files in a thread, for it takes milliseconds per megabyte."""
+    if len(data) < _THREAD_FROM_BYTES:
+        return hashlib.sha256(data).hexdigest()
+    return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
 
 
 def _content_key(image_id: str) -> str:

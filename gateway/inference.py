@@ -16,17 +16,33 @@ import numpy.typing as npt
 SEGMENTATION_MODEL = "fastsam"
 GENERATION_MODEL = "qwen_image"
 EDIT_MODEL = "qwen_image_edit"
+TEXT_PROMPT_MODELS = ("clip_text", "clip_image")
+"""What text prompts for masks need; a repository may lack them."""
 PIPELINE_MODELS = (GENERATION_MODEL, EDIT_MODEL)
 
 
 @dataclass(frozen=True)
+class SegmentationNetwork:
+    """The segmentation network that is served."""
+
+    version: str
+    """Another network has another one."""
+    size: int
+    """Longer side of the pictures that it is made for, in pixels."""
+
+
+@dataclass(frozen=True)
 class SegmentationOutput:
-    """What the segmentation network says of one square picture."""
+    """What the segmentation network says of one framed picture."""
 
     detections: npt.NDArray[np.float32]
-    """(K, 37): cx, cy, w, h in pixels of the square, score 0..1, 32 coefficients; best first."""
-    prototypes: npt.NDArray[np.float32]
-    """(32, h, w) mask bases."""
+    """(K, 37): cx, cy, w, h in pixels of the frame, score 0..1, 32 coefficients; best first."""
+    prototypes: npt.NDArray[np.uint8]
+    """(32, h, w) mask bases, as bytes."""
+    levels: npt.NDArray[np.float32]
+    """(32, 2): a mask base is levels[:, 0] times its bytes plus levels[:, 1]."""
+    version: str
+    """Of the network that answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +112,28 @@ class ModelHealth:
 class InferenceBackend(Protocol):
     """A model server. Every method raises `errors.InferenceError` or a subclass."""
 
-    def segment(self, square: npt.NDArray[np.uint8]) -> SegmentationOutput:
-        """Run the segmentation network on an RGB square; blocks, so call it in a thread."""
+    def segment(self, frame: npt.NDArray[np.uint8]) -> SegmentationOutput:
+        """Run the segmentation network on a framed RGB picture; blocks, so call it in a thread."""
         ...
 
-    def segmentation_size(self) -> int:
-        """Side of the square that `segment` takes, in pixels; blocks on the first call."""
+    def known_segmentation_network(self) -> SegmentationNetwork | None:
+        """The network by what it last said of itself, at once; None before it said anything."""
+        ...
+
+    def segmentation_network(self) -> SegmentationNetwork:
+        """The network that is served; blocks."""
+        ...
+
+    def embed_text(self, text: str) -> npt.NDArray[np.float32]:
+        """A text as a unit vector (D,); blocks."""
+        ...
+
+    def embedding_size(self) -> int:
+        """Side of the squares that `embed_pictures` takes, in pixels; blocks."""
+        ...
+
+    def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """RGB squares (N, S, S, 3) as unit vectors (N, D); blocks."""
         ...
 
     def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:

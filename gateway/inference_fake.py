@@ -13,10 +13,12 @@ from gateway.errors import RetouchError
 from gateway.inference import (
     PIPELINE_MODELS,
     SEGMENTATION_MODEL,
+    TEXT_PROMPT_MODELS,
     ModelHealth,
     PaintEvent,
     PictureDone,
     PictureRequest,
+    SegmentationNetwork,
     SegmentationOutput,
     StepDone,
 )
@@ -42,26 +44,55 @@ class FakeBackend:
     """LoRA adapters that its pipelines have."""
     painted: list[PictureRequest] = field(default_factory=list)
     segmentations: int = 0
+    segmentation_version: str = "1"
+    texts: list[str] = field(default_factory=list)
+    embedded: int = 0
+    """Squares that were embedded."""
+    has_text_prompts: bool = False
     painting: int = 0
     """Paintings that are under way."""
-    loaded: set[str] = field(default_factory=lambda: {SEGMENTATION_MODEL, *PIPELINE_MODELS})
+    loaded: set[str] = field(
+        default_factory=lambda: {SEGMENTATION_MODEL, *PIPELINE_MODELS, *TEXT_PROMPT_MODELS}
+    )
 
-    def segmentation_size(self) -> int:
-        """A small square."""
-        return 64
+    def known_segmentation_network(self) -> SegmentationNetwork | None:
+        """A small one."""
+        return SegmentationNetwork(self.segmentation_version, 64)
 
-    def segment(self, square: npt.NDArray[np.uint8]) -> SegmentationOutput:  # noqa: ARG002
-        """A disc of radius 16 at the centre of the 64 x 64 square."""
+    def segmentation_network(self) -> SegmentationNetwork:
+        """The same."""
+        return SegmentationNetwork(self.segmentation_version, 64)
+
+    def segment(self, frame: npt.NDArray[np.uint8]) -> SegmentationOutput:
+        """A disc of a quarter of the frame's shorter side, in its middle."""
         if self.failure:
             raise self.failure
         self.segmentations += 1
-        y, x = np.mgrid[:16, :16]
-        disc = 16.0 - 4 * np.hypot(x - 7.5, y - 7.5)
-        prototypes = np.zeros((32, 16, 16), np.float32)
-        prototypes[0] = disc
+        height, width = frame.shape[:2]
+        radius = min(height, width) / 4
+        y, x = np.mgrid[: height // 4, : width // 4] * 4 + 1.5
+        disc = radius - np.hypot(x - width / 2 + 0.5, y - height / 2 + 0.5)
+        prototypes = np.zeros((32, height // 4, width // 4), np.uint8)
+        prototypes[0] = np.clip(disc + 128, 0, 255)
         detections = np.zeros((1, 37), np.float32)
-        detections[0, :6] = 32, 32, 34, 34, 0.9, 1
-        return SegmentationOutput(detections, prototypes)
+        side = 2 * radius + 2
+        detections[0, :6] = width / 2, height / 2, side, side, 0.9, 1
+        levels = np.tile(np.array([1, -128], np.float32), (32, 1))
+        return SegmentationOutput(detections, prototypes, levels, self.segmentation_version)
+
+    def embed_text(self, text: str) -> npt.NDArray[np.float32]:
+        """A unit vector that depends on the text's length."""
+        self.texts.append(text)
+        return np.asarray(np.eye(8)[len(text) % 8], np.float32)
+
+    def embedding_size(self) -> int:
+        """Small squares."""
+        return 32
+
+    def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """A unit vector that depends on how bright the square is."""
+        self.embedded += len(squares)
+        return np.asarray(np.eye(8)[squares.mean((1, 2, 3)).astype(int) // 32], np.float32)
 
     async def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
         """Steps, then a picture of one colour."""
@@ -98,8 +129,9 @@ class FakeBackend:
         return ModelHealth(model, ready=True, manifest=manifest)
 
     async def model_names(self) -> list[str]:
-        """The three models of the product."""
-        return [SEGMENTATION_MODEL, *PIPELINE_MODELS]
+        """The three models of the product, and those for text prompts when it has them."""
+        texts = TEXT_PROMPT_MODELS if self.has_text_prompts else ()
+        return [SEGMENTATION_MODEL, *PIPELINE_MODELS, *texts]
 
     async def load(self, model: str) -> None:
         """Mark as loaded."""

@@ -29,6 +29,11 @@ class Pictures:
         self._recent: OrderedDict[str, codec.DecodedImage] = OrderedDict()
         """Pixels of the pictures used last: an upload is followed by its first click."""
 
+    @property
+    def max_pixels(self) -> int:
+        """Most pixels a picture may have."""
+        return self._limits.max_pixels
+
     async def take_in(self, data: bytes, *, pointer: str | None = None) -> StoredImage:
         """Check a picture in full and keep its bytes as they came.
 
@@ -49,7 +54,8 @@ class Pictures:
     async def resolve(self, reference: str, *, pointer: str | None = None) -> StoredImage:
         """The picture behind a file id, or behind a data URL, which is taken in first."""
         if reference.startswith("data:"):
-            return await self.take_in(_decode_data_url(reference, pointer), pointer=pointer)
+            data = await asyncio.to_thread(_decode_data_url, reference, pointer)
+            return await self.take_in(data, pointer=pointer)
         return await self.store.info(reference)
 
     async def decoded(self, image_id: str) -> codec.DecodedImage:
@@ -62,16 +68,20 @@ class Pictures:
         self._remember(image_id, decoded)
         return decoded
 
-    async def mask(self, image_id: str) -> Mask:
+    async def mask(self, image_id: str, *, pointer: str = "/mask") -> Mask:
         """A stored picture read as a mask: white = edit, from mid-grey on."""
         data = await self.store.content(image_id)
-        return await asyncio.to_thread(self._decode_mask, data)
+        return await asyncio.to_thread(self._decode_mask, data, pointer)
 
     async def keep_mask(self, mask: Mask) -> tuple[StoredImage, bytes]:
         """Store a mask as PNG; the record and the bytes."""
         data = await asyncio.to_thread(codec.encode_mask_png, mask)
         height, width = mask.shape
         return await self.store.put(data, width=width, height=height, format="png"), data
+
+    async def keep_png(self, data: bytes, size_wh: tuple[int, int]) -> StoredImage:
+        """Store a PNG that we made."""
+        return await self.store.put(data, width=size_wh[0], height=size_wh[1], format="png")
 
     async def keep(self, pixels: Image) -> StoredImage:
         """Store a picture as PNG."""
@@ -97,8 +107,8 @@ class Pictures:
         with rejections(pointer):
             return codec.decode_image(data, self._limits)
 
-    def _decode_mask(self, data: bytes) -> Mask:
-        with rejections("/mask"):
+    def _decode_mask(self, data: bytes, pointer: str) -> Mask:
+        with rejections(pointer):
             return masks.binarise(codec.decode_mask(data, self._limits))
 
 

@@ -24,6 +24,9 @@ _CLASSES: dict[str, type[RetouchError]] = {
     "box_empty": ValidationFailedError,
     "labels_mismatch": ValidationFailedError,
     "prompt_empty": ValidationFailedError,
+    "scribble_empty": ValidationFailedError,
+    "mask_hint_empty": ValidationFailedError,
+    "ops_order": ValidationFailedError,
 }
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Point = tuple[float, float]
-Box = tuple[float, float, float, float]
+from gateway.mask_schemas import MaskPrompt
+
 AdapterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
 AdapterScale = Annotated[float, Field(ge=0, le=2)]
 Size = Annotated[str, StringConstraints(pattern=r"^(auto|[1-9]\d{0,4}x[1-9]\d{0,4})$")]
@@ -17,64 +17,6 @@ class _Request(BaseModel):
     """Unknown fields are refused: a misspelt parameter must not be ignored."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class MaskPrompt(_Request):
-    """One object: points, a box, or both. Pixels of the picture; box right and bottom exclusive."""
-
-    points: list[Point] = Field(default_factory=list, max_length=64)
-    labels: list[Literal[0, 1]] = Field(
-        default_factory=list, description="1 = on the object, 0 = not; all 1 when left out."
-    )
-    box: Box | None = Field(None, description="x0, y0, x1, y1.")
-
-
-class MaskRequest(_Request):
-    """What to find on a picture."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"image": "file_6f1c...", "prompts": [{"points": [[412, 300]], "labels": [1]}]},
-                {"image": "data:image/png;base64,...", "prompts": [{"box": [40, 60, 300, 420]}]},
-                {"image": "file_6f1c...", "everything": True, "output": "polygon"},
-            ]
-        },
-    )
-    image: str = Field(description="A file id or a data URL; in multipart, a file part.")
-    prompts: list[MaskPrompt] = Field(default_factory=list, max_length=100)
-    everything: bool = Field(False, description="All objects of the picture.")
-    multimask: bool = Field(False, description="For each prompt its alternatives too.")
-    max_masks: int = Field(100, ge=1, le=300)
-    output: Literal["png", "polygon"] = "png"
-
-
-class FoundMask(BaseModel):
-    """One mask of a picture."""
-
-    mask_id: str = Field(description="A file id: use it as the mask of a job.")
-    score: float
-    area: int = Field(description="Pixels in the mask.")
-    bbox: tuple[int, int, int, int] | None
-    polarity: Literal["white"] = Field("white", description="White is what will be edited.")
-    prompt_index: int | None
-    alternatives: int = Field(description="Other objects that satisfied the prompt.")
-    png: str | None = Field(None, description="Base64 of an 8-bit PNG, 0 or 255.")
-    polygon: list[list[tuple[int, int]]] | None = None
-
-
-class MaskResponse(BaseModel):
-    """Masks in the order of the prompts."""
-
-    id: str
-    image_id: str
-    width: int
-    height: int
-    masks: list[FoundMask]
-    cached: bool = Field(description="The network had seen the picture; it was not run again.")
-    timings: dict[str, float] = Field(description="Seconds by stage.")
-    warnings: list[str]
 
 
 class FileInfo(BaseModel):

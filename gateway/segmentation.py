@@ -8,36 +8,58 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gateway.errors import ImageInvalidError
-from gateway.feature_cache import CachedInstances, FeatureCache
+from gateway.errors import ImageInvalidError, ModelUnavailableError, RetouchError
+from gateway.feature_cache import Cached, FeatureCache
 from gateway.image_store import StoredImage
-from gateway.inference import InferenceBackend
+from gateway.inference import InferenceBackend, SegmentationNetwork
 from gateway.pictures import Pictures
 from gateway.rejections import rejections
-from preprocessing.arrays import Image, Mask
+from gateway.text_match import TextMatcher
+from preprocessing.arrays import Floats, Image, Mask, Plane
 from preprocessing.fastsam import Instances, decode_detections, instance_mask
 from preprocessing.letterbox import letterbox, plan_letterbox
+from preprocessing.masks import hard
+from preprocessing.operations import Operation, apply_operations
 from preprocessing.prompts import Choice, Prompt, rank
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
+STRIDE = 32  # of FastSAM's coarsest features: sides of what it sees are multiples of it
+MAX_ALTERNATIVES = 10
+_VERSION_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another instance that satisfies the prompt."""
+
+    score: float
+    box: tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class SmartMask:
     """A mask and how it was found."""
 
-    mask: Mask
+    levels: Mask | Plane
+    """bool (H, W), or uint8 where an operation made a soft edge."""
     score: float
     prompt_index: int | None
     """Which prompt it answers; None when everything was asked for."""
-    alternatives: int
-    """Other instances that satisfied the prompt."""
+    alternatives: tuple[Alternative, ...]
+    """Other instances that satisfied the prompt, best first, at most `MAX_ALTERNATIVES`."""
+
+    @property
+    def mask(self) -> Mask:
+        """Without the soft edge: levels from 128 on."""
+        return hard(self.levels)
 
 
 @dataclass(frozen=True)
@@ -52,6 +74,18 @@ class Segmentation:
     """Seconds by stage."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """What is asked of the instances of a picture."""
+
+    prompts: Sequence[Prompt]
+    everything: bool
+    multimask: bool
+    max_masks: int
+    operations: Sequence[Operation]
+    pointer: str
+
+
 class Segmenter:
     """Answers prompts; the CPU work and the call to the network run in `executor`'s threads."""
 
@@ -60,12 +94,15 @@ class Segmenter:
         backend: InferenceBackend,
         pictures: Pictures,
         cache: FeatureCache,
+        texts: TextMatcher,
         executor: Executor,
     ) -> None:
         self._backend = backend
         self._pictures = pictures
         self._cache = cache
+        self._texts = texts
         self._executor = executor
+        self._prefetches: set[asyncio.Task[None]] = set()
 
     async def segment(
         self,
@@ -75,6 +112,7 @@ class Segmenter:
         everything: bool = False,
         multimask: bool = False,
         max_masks: int = 100,
+        operations: Sequence[Operation] = (),
         pointer: str = "/prompts/{index}",
     ) -> Segmentation:
         """One mask per prompt, or all instances of the picture.
@@ -85,10 +123,12 @@ class Segmenter:
             everything: ignore prompts and return all instances, best first.
             multimask: for each prompt return its alternatives too.
             max_masks: at most so many masks in all.
+            operations: done to every mask, in this order.
             pointer: where prompt `{index}` stands in the request, for errors.
 
         Raises:
             ImageInvalidError: mask_not_found, no instance satisfies a prompt.
+            UnsupportedValueError: text_prompts_absent, there is no model for a text.
             ValidationFailedError: a prompt is not on the picture.
             InferenceError: the model server failed.
         """
@@ -96,32 +136,76 @@ class Segmenter:
         for index, prompt in enumerate(prompts):
             with rejections(pointer.format(index=index)):
                 prompt.check((image.width, image.height))
-        found = await self._instances(image)
+            if prompt.text:
+                self._texts.require(pointer.format(index=index))
+        key, found = await self._instances(image)
         located = time.perf_counter()
-        instances = found.instances
-        if everything:
-            masks = await self._in_thread(lambda: _all(instances, max_masks))
-        else:
-            masks = await self._in_thread(
-                lambda: _prompted(instances, prompts, multimask=multimask, pointer=pointer)[
-                    :max_masks
-                ]
-            )
+        similarities = await self._similarities(key, image, found.value, prompts)
+        question = _Question(
+            prompts=prompts,
+            everything=everything,
+            multimask=multimask,
+            max_masks=max_masks,
+            operations=operations,
+            pointer=pointer,
+        )
+        masks = await self._in_thread(lambda: _answer(found.value, question, similarities))
         timings = {"features": located - started, "masks": time.perf_counter() - located}
         return Segmentation(image, tuple(masks), found.cached, timings)
 
-    async def _instances(self, image: StoredImage) -> CachedInstances:
-        async def compute() -> Instances:
-            decoded = await self._pictures.decoded(image.id)
-            return await self._in_thread(lambda: self._run_network(decoded.pixels))
+    def prefetch(self, image: StoredImage) -> None:
+        """Let the network see a picture in the background, before the first click on it."""
+        task = asyncio.create_task(self._prefetch(image), name="prefetch")
+        self._prefetches.add(task)
+        task.add_done_callback(self._prefetches.discard)
 
-        return await self._cache.get(image.sha256, compute)
+    async def _prefetch(self, image: StoredImage) -> None:
+        try:
+            await self._instances(image)
+        except RetouchError as error:
+            logger.info("prefetch failed: %s", error.message, extra={"event": "prefetch"})
 
-    def _run_network(self, pixels: Image) -> Instances:
+    async def _instances(self, image: StoredImage) -> tuple[str, Cached[Instances]]:
+        """Under the key of the picture and the network's version, which may change meanwhile."""
+        for _ in range(_VERSION_TRIES):
+            network = await self._network()
+            key = f"{image.sha256}:{network.version}"
+            try:
+                return key, await self._cache.get(key, lambda n=network: self._compute(image, n))  # type: ignore[misc]
+            except _OtherVersionError:
+                continue
+        raise ModelUnavailableError("The segmentation model is being exchanged. Try again.")
+
+    async def _network(self) -> SegmentationNetwork:
+        known = self._backend.known_segmentation_network()
+        if known is not None:
+            return known
+        return await self._in_thread(self._backend.segmentation_network)
+
+    async def _compute(self, image: StoredImage, network: SegmentationNetwork) -> Instances:
+        decoded = await self._pictures.decoded(image.id)
+        return await self._in_thread(lambda: self._run_network(decoded.pixels, network))
+
+    def _run_network(self, pixels: Image, network: SegmentationNetwork) -> Instances:
         height, width = pixels.shape[:2]
-        plan = plan_letterbox((width, height), self._backend.segmentation_size())
+        plan = plan_letterbox((width, height), network.size, stride=STRIDE)
         output = self._backend.segment(letterbox(pixels, plan))
-        return decode_detections(output.detections, output.prototypes, plan)
+        if output.version != network.version:
+            raise _OtherVersionError
+        return decode_detections(output.detections, output.prototypes, plan, levels=output.levels)
+
+    async def _similarities(
+        self, key: str, image: StoredImage, instances: Instances, prompts: Sequence[Prompt]
+    ) -> Mapping[str, Floats]:
+        """By text; empty without texts."""
+        texts = {prompt.text for prompt in prompts if prompt.text}
+        if not texts or not len(instances):
+            return {}
+        decoded = await self._pictures.decoded(image.id)
+        return {
+            text: await self._texts.similarity(key, decoded.pixels, instances, text)
+            for text in texts
+        }
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         context = contextvars.copy_context()  # the call to the network belongs to this trace
@@ -129,27 +213,57 @@ class Segmenter:
         return await loop.run_in_executor(self._executor, context.run, work)
 
 
-def _all(instances: Instances, max_masks: int) -> list[SmartMask]:
-    shown = range(min(len(instances), max_masks))
+_Found = tuple[int | None, Choice, Sequence[Choice]]
+"""Prompt, choice and the choice's alternatives."""
+
+
+class _OtherVersionError(Exception):
+    """The model server answered with another version of the network than expected."""
+
+
+def _answer(
+    instances: Instances, question: _Question, similarities: Mapping[str, Floats]
+) -> list[SmartMask]:
+    found = _all(instances) if question.everything else _chosen(instances, question, similarities)
     return [
-        SmartMask(instance_mask(instances, i), float(instances.scores[i]), None, 0) for i in shown
+        SmartMask(
+            _operated(instance_mask(instances, choice.index), question.operations),
+            choice.score,
+            index,
+            tuple(_alternative(instances, other) for other in others),
+        )
+        for index, choice, others in found[: question.max_masks]
     ]
 
 
-def _prompted(
-    instances: Instances, prompts: Sequence[Prompt], *, multimask: bool, pointer: str
-) -> list[SmartMask]:
-    found = []
-    for index, prompt in enumerate(prompts):
-        choices: list[Choice] = rank(instances, prompt)
+def _all(instances: Instances) -> list[_Found]:
+    return [(None, Choice(i, float(score)), ()) for i, score in enumerate(instances.scores)]
+
+
+def _chosen(
+    instances: Instances, question: _Question, similarities: Mapping[str, Floats]
+) -> list[_Found]:
+    found: list[_Found] = []
+    for index, prompt in enumerate(question.prompts):
+        choices = rank(instances, prompt, similarity=similarities.get(prompt.text))
         if not choices:
             raise ImageInvalidError(
                 f"Nothing was found for prompt {index}: no object of the "
                 f"{len(instances)} in the picture satisfies it.",
                 code="mask_not_found",
-                pointer=pointer.format(index=index),
+                pointer=question.pointer.format(index=index),
             )
-        for choice in choices if multimask else choices[:1]:
-            mask = instance_mask(instances, choice.index)
-            found.append(SmartMask(mask, choice.score, index, len(choices) - 1))
+        for place, choice in enumerate(choices if question.multimask else choices[:1]):
+            others = [*choices[:place], *choices[place + 1 :]]
+            found.append((index, choice, others[:MAX_ALTERNATIVES]))
     return found
+
+
+def _operated(mask: Mask, operations: Sequence[Operation]) -> Mask | Plane:
+    with rejections("/ops"):
+        return apply_operations(mask, operations)
+
+
+def _alternative(instances: Instances, choice: Choice) -> Alternative:
+    x0, y0, x1, y1 = (int(value) for value in instances.pixel_boxes()[choice.index])
+    return Alternative(choice.score, (x0, y0, x1, y1))

@@ -24,6 +24,16 @@ def segmentation_canary() -> Inputs:
     return {"IMAGES": np.full((1, 160, 160, 3), 114, np.uint8)}
 
 
+def text_canary() -> Inputs:
+    """One letter for CLIP's text half."""
+    return {"TEXT": np.array([[b"a"]], object)}
+
+
+def picture_canary(side: int) -> Inputs:
+    """One grey picture for CLIP's image half."""
+    return {"IMAGES": np.full((1, side, side, 3), 114, np.uint8)}
+
+
 def pipeline_canary() -> Inputs:
     """No steps: the pipeline answers with its manifest."""
     return {

@@ -1,8 +1,7 @@
-"""The port over Triton's gRPC; with `triton_canaries.py` the only file that knows tensor names.
+"""The port over Triton's gRPC; with `triton_masks.py` and `triton_canaries.py` the only files
+that know tensor names.
 
-Segmentation uses the blocking client in the caller's thread, so that the network and what is done
-with its answer need no hop between threads. Painting uses the
-asynchronous client, because a job spends its time waiting.
+Painting uses the asynchronous client, because a job spends its time waiting.
 """
 
 from __future__ import annotations
@@ -18,24 +17,28 @@ import numpy as np
 import numpy.typing as npt
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.utils import InferenceServerException
 
 from gateway import triton_canaries
 from gateway.errors import InferenceTimeoutError, ModelUnavailableError, RetouchError
 from gateway.inference import (
     PIPELINE_MODELS,
     SEGMENTATION_MODEL,
+    TEXT_PROMPT_MODELS,
     ModelHealth,
     PaintEvent,
     PictureDone,
     PictureRequest,
+    SegmentationNetwork,
     SegmentationOutput,
     StepDone,
 )
 from gateway.observability.tracing import trace_headers
 from gateway.triton_errors import BACKEND_DIED, translate, translated
+from gateway.triton_masks import TEXT_MODEL, TritonMaskModels, tensors_of
 
 _END_TIMEOUT_S = 1.0
+_INDEX_TIMEOUT_S = 5.0
 _KEEPALIVE = triton.KeepAliveOptions(keepalive_time_ms=20_000, keepalive_timeout_ms=10_000)
 
 
@@ -44,11 +47,10 @@ class TritonBackend:
 
     def __init__(self, url: str, *, segmentation_timeout_s: float, stall_timeout_s: float) -> None:
         self._url = url
-        self._segmentation_timeout_s = segmentation_timeout_s
         self._stall_timeout_s = stall_timeout_s
-        self._blocking = triton.InferenceServerClient(url, keepalive_options=_KEEPALIVE)
+        blocking = triton.InferenceServerClient(url, keepalive_options=_KEEPALIVE)
+        self._masks = TritonMaskModels(blocking, timeout_s=segmentation_timeout_s)
         self._async_client: Any = None
-        self._segmentation_size: int | None = None
         self._manifests: dict[str, Mapping[str, Any]] = {}
         self._deaths: dict[str, asyncio.Future[RetouchError]] = {}
         """Set when a canary finds a model's process dead, for the streams that wait for it."""
@@ -62,29 +64,29 @@ class TritonBackend:
             )
         return self._async_client
 
-    def segment(self, square: npt.NDArray[np.uint8]) -> SegmentationOutput:
-        """Run the network on one square."""
-        result = self._segment({"IMAGES": square[None]})
-        return SegmentationOutput(
-            detections=result.as_numpy("DETECTIONS")[0],
-            prototypes=result.as_numpy("PROTOTYPES")[0],
-        )
+    def segment(self, frame: npt.NDArray[np.uint8]) -> SegmentationOutput:
+        """Run the network on one frame."""
+        return self._masks.segment(frame)
 
-    def segmentation_size(self) -> int:
+    def known_segmentation_network(self) -> SegmentationNetwork | None:
+        """Kept up to date by canaries and answers."""
+        return self._masks.known_network
+
+    def segmentation_network(self) -> SegmentationNetwork:
         """Learnt from the network's answer to its canary."""
-        if self._segmentation_size is None:
-            result = self._segment(triton_canaries.segmentation_canary())
-            self._segmentation_size = int(result.as_numpy("IMAGE_SIZE")[0, 0])
-        return self._segmentation_size
+        return self._masks.network()
 
-    def _segment(self, inputs: triton_canaries.Inputs) -> Any:
-        with translated(SEGMENTATION_MODEL):
-            return self._blocking.infer(
-                SEGMENTATION_MODEL,
-                _tensors(inputs),
-                client_timeout=self._segmentation_timeout_s,
-                headers=trace_headers(),
-            )
+    def embed_text(self, text: str) -> npt.NDArray[np.float32]:
+        """One text through CLIP's text half."""
+        return self._masks.embed_text(text)
+
+    def embedding_size(self) -> int:
+        """By the metadata of CLIP's image half."""
+        return self._masks.embedding_size()
+
+    def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Squares through CLIP's image half."""
+        return self._masks.embed_pictures(squares)
 
     async def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
         """Stream one job of a pipeline model."""
@@ -112,7 +114,7 @@ class TritonBackend:
         async def requests() -> AsyncIterator[dict[str, Any]]:
             yield {
                 "model_name": model,
-                "inputs": _tensors(inputs),
+                "inputs": tensors_of(inputs),
                 "enable_empty_final_response": True,
                 "timeout": None if deadline_s is None else round(deadline_s * 1e6),
             }
@@ -188,28 +190,51 @@ class TritonBackend:
         return ModelHealth(model, ready=True, manifest=self._manifests[model])
 
     async def _check_stage(self, model: str, timeout_s: float) -> ModelHealth:
-        if model == SEGMENTATION_MODEL:
-            canaries = {"": triton_canaries.segmentation_canary()}
-        else:
-            canaries = triton_canaries.stage_canaries(model, self._manifests.values())
+        if model == SEGMENTATION_MODEL or model in TEXT_PROMPT_MODELS:
+            return await self._check_mask_model(model, timeout_s)
+        canaries = triton_canaries.stage_canaries(model, self._manifests.values())
         if not canaries:
             return ModelHealth(model, ready=False, detail="no pipeline describes it yet")
         with translated(model):
             for version, canary in canaries.items():
                 await self._async.infer(
-                    model, _tensors(canary), model_version=version, client_timeout=timeout_s
+                    model, tensors_of(canary), model_version=version, client_timeout=timeout_s
                 )
         return ModelHealth(model, ready=True)
+
+    async def _check_mask_model(self, model: str, timeout_s: float) -> ModelHealth:
+        with translated(model):
+            result = await self._async.infer(
+                model,
+                tensors_of(await self._mask_canary(model, timeout_s)),
+                client_timeout=timeout_s,
+            )
+        if model == SEGMENTATION_MODEL:
+            self._masks.learn(result)
+        return ModelHealth(model, ready=True)
+
+    async def _mask_canary(self, model: str, timeout_s: float) -> triton_canaries.Inputs:
+        if model == SEGMENTATION_MODEL:
+            return triton_canaries.segmentation_canary()
+        if model == TEXT_MODEL:
+            return triton_canaries.text_canary()
+        metadata = await self._async.get_model_metadata(model, client_timeout=timeout_s)
+        return triton_canaries.picture_canary(int(metadata.inputs[0].shape[1]))
 
     async def model_names(self) -> list[str]:
         """Pipelines first: their manifests describe the stages' canaries.
 
-        Stages that none of them calls are left out, once all have told theirs.
+        Stages that none of them calls are left out, once all have told theirs; models for text
+        prompts count where the repository has them.
         """
         stages: Iterable[str] = triton_canaries.STAGE_MODELS
         if len(self._manifests) == len(PIPELINE_MODELS):
             stages = triton_canaries.called_stages(self._manifests.values())
-        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *stages]
+        with translated("Triton"):
+            index = await self._async.get_model_repository_index(client_timeout=_INDEX_TIMEOUT_S)
+        there = {entry.name for entry in index.models}
+        texts = [name for name in TEXT_PROMPT_MODELS if name in there]
+        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *stages, *texts]
 
     async def load(self, model: str) -> None:
         """Ask Triton to load; returns when the model answers."""
@@ -223,7 +248,7 @@ class TritonBackend:
 
     async def close(self) -> None:
         """Close both channels."""
-        self._blocking.close()
+        self._masks.close()
         if self._async_client is not None:
             await self._async_client.close()
 
@@ -238,15 +263,6 @@ async def _read_to_the_end(stream: Any) -> None:
         async with asyncio.timeout(_END_TIMEOUT_S):
             async for _ in stream:
                 pass
-
-
-def _tensors(inputs: triton_canaries.Inputs) -> list[Any]:
-    tensors = []
-    for name, value in inputs.items():
-        tensor = triton.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
-        tensor.set_data_from_numpy(value)
-        tensors.append(tensor)
-    return tensors
 
 
 def _paint_inputs(request: PictureRequest) -> triton_canaries.Inputs:

@@ -3,9 +3,9 @@
     RejectedError (a ValueError)
     ├── ImageRejectedError   image_unreadable, unsupported_format, image_too_large, image_too_small,
     │                        image_aspect
-    ├── MaskRejectedError    mask_empty, mask_full, mask_size
+    ├── MaskRejectedError    mask_empty, mask_full, mask_size, mask_unreadable, ops_order
     ├── PromptRejectedError  point_outside, box_outside, box_empty, labels_mismatch, prompt_empty,
-    │                        no_mask (for the caller, when `prompts.rank` finds nothing)
+    │                        scribble_empty, mask_hint_empty, mask_size
     └── SizeRejectedError    unsupported_size
 
 The sentence says what is wrong, the limit and the actual value.
@@ -32,11 +32,11 @@ class ImageRejectedError(RejectedError):
 
 
 class MaskRejectedError(RejectedError):
-    """The mask selects nothing, everything, or has another size than its picture."""
+    """The mask cannot be read or used: it selects nothing, or has another size than its picture."""
 
 
 class PromptRejectedError(RejectedError):
-    """The points or the box do not fit the picture, or each other."""
+    """The points, box, scribble or hint do not fit the picture, or each other."""
 
 
 class SizeRejectedError(RejectedError):

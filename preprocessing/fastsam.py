@@ -1,7 +1,8 @@
-"""From FastSAM's two outputs to instances: boxes, scores, and a mask for whichever is asked for.
+"""From FastSAM's outputs to instances: boxes, scores, and a mask for whichever is asked for.
 
-Mask logits are coefficients @ prototypes, bilinear between prototype cells; above 0 is inside.
-Only what lies under a box is ever computed.
+Mask logits are coefficients @ prototypes + offset, bilinear between prototype cells; above 0 is
+inside. Only what lies under a box is ever computed. Prototypes stay the bytes that they travel
+as: their scale is in the coefficients, what it leaves in the offsets.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from preprocessing import boxes as box_math
-from preprocessing.arrays import Floats, Integers, Mask
+from preprocessing.arrays import Floats, Integers, Mask, Plane
 from preprocessing.letterbox import Letterbox
 
 
@@ -26,9 +27,17 @@ class Instances:
     """(N,) 0 to 1."""
     coefficients: Floats
     """(N, C)."""
-    prototypes: Floats
-    """(C, h, w), over the whole letterboxed square."""
+    offsets: Floats
+    """(N,)."""
+    prototypes: Floats | Plane
+    """(C, h, w) float32 or uint8, over the whole letterboxed frame."""
     plan: Letterbox
+
+    @property
+    def nbytes(self) -> int:
+        """Memory they hold."""
+        arrays = (self.boxes, self.scores, self.coefficients, self.offsets, self.prototypes)
+        return sum(array.nbytes for array in arrays)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -40,9 +49,10 @@ class Instances:
 
 def decode_detections(
     detections: Floats,
-    prototypes: Floats,
+    prototypes: Floats | Plane,
     plan: Letterbox,
     *,
+    levels: Floats | None = None,
     min_score: float = 0.25,
     max_iou: float = 0.7,
     max_instances: int = 300,
@@ -50,9 +60,10 @@ def decode_detections(
     """Filter by score, then drop duplicates (greedy NMS) and boxes that lie in the padding.
 
     Args:
-        detections: (K, 5 + C) float32: cx, cy, w, h in pixels of the square, score, coefficients.
-        prototypes: (C, h, w) float32.
-        plan: how the picture was put into the square.
+        detections: (K, 5 + C) float32: cx, cy, w, h in pixels of the frame, score, coefficients.
+        prototypes: (C, h, w), float32, or uint8 with `levels`.
+        plan: how the picture was put into the frame.
+        levels: (C, 2) float32: a prototype is levels[:, 0] times its bytes plus levels[:, 1].
         min_score: kept from here on; the default, like max_iou's, is that of ultralytics.
         max_iou: a box that overlaps a better one by more is a duplicate.
         max_instances: the best so many are kept.
@@ -72,7 +83,10 @@ def decode_detections(
     sides = np.round(boxes[:, 2:]) - np.round(boxes[:, :2])
     visible = (sides >= 1).all(1)
     kept, boxes = kept[visible][:max_instances], boxes[visible][:max_instances]
-    return Instances(boxes, rows[kept, 4], rows[kept, 5:], prototypes, plan)
+    coefficients, offsets = rows[kept, 5:], np.zeros(len(kept), np.float32)
+    if levels is not None:
+        coefficients, offsets = coefficients * levels[:, 0], coefficients @ levels[:, 1]
+    return Instances(boxes, rows[kept, 4], coefficients, offsets, prototypes, plan)
 
 
 def instance_mask(instances: Instances, index: int) -> Mask:
@@ -95,8 +109,8 @@ def instance_patch(
     x0, y0, x1, y1 = (int(v) for v in instances.pixel_boxes()[index])
     rows, vertical = _interpolation(_cells(instances, np.arange(y0, y1, step), axis=1))
     columns, horizontal = _interpolation(_cells(instances, np.arange(x0, x1, step), axis=0))
-    cells = instances.prototypes[:, rows, columns]
-    logits = np.tensordot(instances.coefficients[index], cells, 1)
+    cells = instances.prototypes[:, rows, columns].astype(np.float32, copy=False)
+    logits = np.tensordot(instances.coefficients[index], cells, 1) + instances.offsets[index]
     return vertical @ logits @ horizontal.T > 0, (x0, y0, x1, y1)
 
 
@@ -113,6 +127,7 @@ def logits_at(instances: Instances, points_xy: npt.ArrayLike) -> Floats:
     above = cells[:, y, x] * (1 - x_share) + cells[:, y, x + 1] * x_share
     below = cells[:, y + 1, x] * (1 - x_share) + cells[:, y + 1, x + 1] * x_share
     logits = instances.coefficients @ (above * (1 - y_share) + below * y_share)
+    logits += instances.offsets[:, None]
     box = instances.pixel_boxes()[:, None, :]
     inside = ((pixels >= box[..., :2]) & (pixels < box[..., 2:])).all(-1)
     return np.where(inside, logits, np.float32(-np.inf))
@@ -140,7 +155,7 @@ def _cells(instances: Instances, pixels: Integers, *, axis: int) -> tuple[Intege
         plan.content_wh[axis],
         plan.image_wh[axis],
     )
-    per_pixel = count / plan.size
+    per_pixel = count / plan.frame_wh[axis]
     position = ((pixels + 0.5) * content / image_side + start) * per_pixel - 0.5
     first = np.ceil(start * per_pixel - 0.5)
     last = max(first, np.floor((start + content) * per_pixel - 0.5))

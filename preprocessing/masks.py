@@ -11,6 +11,7 @@ from preprocessing.arrays import Mask, Plane
 from preprocessing.errors import MaskRejectedError
 
 Polygon = list[tuple[int, int]]
+_MAX_ELLIPSE = 12
 
 
 def area(mask: Mask) -> int:
@@ -71,29 +72,58 @@ def binarise(soft: Plane, threshold: int = 128) -> Mask:
     return np.asarray(soft >= threshold)
 
 
+def hard(levels: Mask | Plane) -> Mask:
+    """A mask without its soft edge; one that has none comes back as it is."""
+    if levels.dtype == np.bool_:
+        return np.asarray(levels, np.bool_)
+    return binarise(np.asarray(levels, np.uint8))
+
+
+def white(levels: Mask | Plane) -> Plane:
+    """A mask, soft or not, as grey levels (H, W) uint8, 255 = edit."""
+    if levels.dtype == np.bool_:
+        return np.asarray(levels, np.uint8) * np.uint8(255)
+    return np.asarray(levels, np.uint8)
+
+
 def invert(mask: Mask) -> Mask:
     """Swap inside and outside."""
     return ~mask
 
 
 def grow(mask: Mask, px: int) -> Mask:
-    """Dilate by an ellipse that reaches `px` pixels; raises ValueError below 0."""
+    """Dilate by an ellipse that reaches `px` pixels, a disc above 12; ValueError below 0."""
+    if px > _MAX_ELLIPSE:
+        return _near(mask, px)
     return cv2.dilate(_bytes(mask), _ellipse(px)).astype(np.bool_)
 
 
 def shrink(mask: Mask, px: int) -> Mask:
-    """Erode by an ellipse that reaches `px` pixels; raises ValueError below 0.
+    """Erode by an ellipse that reaches `px` pixels, a disc above 12; ValueError below 0.
 
     The picture's own edge does not eat into the mask.
     """
+    if px > _MAX_ELLIPSE:
+        return ~_near(~mask, px)
     return cv2.erode(_bytes(mask), _ellipse(px)).astype(np.bool_)
 
 
-def fill_holes(mask: Mask) -> Mask:
-    """Fill what the mask encloses; diagonal neighbours are connected."""
+def fill_holes(mask: Mask, max_area: int | None = None) -> Mask:
+    """Fill what the mask encloses, only holes up to `max_area` pixels where one is given.
+
+    Diagonal neighbours in the mask are connected; those of a hole are not.
+    """
     outlines, _ = cv2.findContours(_bytes(mask), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     filled = cv2.drawContours(np.zeros(mask.shape, np.uint8), outlines, -1, (1,), -1)
-    return np.asarray(filled, np.bool_)
+    holes = np.asarray(filled, np.bool_) & ~mask
+    if max_area is None:
+        return mask | holes
+    return mask | (holes & ~_parts_from(holes, max_area + 1, connectivity=4))
+
+
+def remove_islands(mask: Mask, min_area: int) -> Mask:
+    """Drop connected parts (diagonals connect) of fewer than `min_area` pixels."""
+    return _parts_from(mask, min_area, connectivity=8)
 
 
 def largest_component(mask: Mask) -> Mask:
@@ -102,6 +132,26 @@ def largest_component(mask: Mask) -> Mask:
     if count < 2:
         return np.zeros_like(mask)
     return np.asarray(labels == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+
+
+def union(first: Mask, *others: Mask) -> Mask:
+    """Pixels in any of the masks."""
+    return np.asarray(np.logical_or.reduce([first, *others]))
+
+
+def intersect(first: Mask, *others: Mask) -> Mask:
+    """Pixels in all of the masks."""
+    return np.asarray(np.logical_and.reduce([first, *others]))
+
+
+def subtract(first: Mask, *others: Mask) -> Mask:
+    """Pixels in the first mask and in none of the others.
+
+    >>> a, b = np.array([[True, True, False]]), np.array([[False, True, True]])
+    >>> [bool(v) for v in subtract(a, b)[0]]
+    [True, False, False]
+    """
+    return first & ~union(*others) if others else first.copy()
 
 
 def resize_mask(mask: Mask, size_wh: tuple[int, int]) -> Mask:
@@ -133,6 +183,22 @@ def from_polygons(outlines: Sequence[Polygon], shape_hw: tuple[int, int]) -> Mas
     if outlines:
         cv2.fillPoly(canvas, [np.asarray(points, np.int32) for points in outlines], (1,))
     return canvas.astype(np.bool_)
+
+
+def _parts_from(mask: Mask, min_area: int, *, connectivity: int) -> Mask:
+    """The connected parts of at least `min_area` pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(_bytes(mask), connectivity=connectivity)
+    keep = stats[:, cv2.CC_STAT_AREA] >= min_area
+    keep[0] = False
+    return np.asarray(keep[labels], np.bool_)
+
+
+def _near(mask: Mask, px: int) -> Mask:
+    """Pixels within `px` of the mask: from a dozen pixels on faster than a structuring element."""
+    if not mask.any():
+        return mask.copy()
+    away = cv2.distanceTransform(_bytes(~mask), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(away <= px + 0.01, np.bool_)
 
 
 def _bytes(mask: Mask) -> Plane:

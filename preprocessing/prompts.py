@@ -1,39 +1,57 @@
-"""Clicks and boxes: are they valid, and which instance do they mean.
+"""Prompts: are they valid, and which instance do they mean.
 
 FastSAM has no prompt encoder: it segments everything, and a prompt chooses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from preprocessing import boxes as box_math
 from preprocessing.arrays import Floats, Mask
 from preprocessing.errors import PromptRejectedError
-from preprocessing.fastsam import Instances, instance_patch, logits_at
+from preprocessing.fastsam import Instances, logits_at
+from preprocessing.instance_fit import box_fit, salience, shape_fit, stroke_fit
 
 POSITIVE, NEGATIVE = 1, 0
-_MIN_BOX_IOU = 0.1  # an instance whose box overlaps the prompt less was not meant
-_MAX_BOX_CANDIDATES = 16  # masks to compute for one box prompt
-_SAMPLES_PER_SIDE = 256
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Points with labels (1 = in the mask, 0 = not), a box, or both; in image pixels."""
+    """One object; what is given must all hold. In image pixels."""
 
     points: tuple[tuple[float, float], ...] = ()
     labels: tuple[int, ...] = ()
+    """1 = the point is in the mask, 0 = it is not."""
     box: tuple[float, float, float, float] | None = None
+    scribble: Mask | None = field(default=None, compare=False)
+    """Pixels (H, W) that a brush touched, on the object."""
+    mask_hint: Mask | None = field(default=None, compare=False)
+    """A rough mask (H, W) of the object."""
+    auto: bool = False
+    """The picture's subject: large and near the middle."""
+    text: str = ""
+    """What the object is; needs its similarity to each instance from elsewhere."""
+
+    @property
+    def has_area(self) -> bool:
+        """Whether it says where or what the object is without a positive point."""
+        return (
+            self.box is not None
+            or self.scribble is not None
+            or self.mask_hint is not None
+            or self.auto
+            or bool(self.text)
+        )
 
     def check(self, image_wh: tuple[int, int]) -> None:
         """Refuse what does not fit the image; nothing is clipped silently.
 
         Raises:
-            PromptRejectedError: prompt_empty, labels_mismatch, point_outside, box_empty or
-                box_outside.
+            PromptRejectedError: prompt_empty, labels_mismatch, point_outside, box_empty,
+                box_outside, scribble_empty, mask_hint_empty or mask_size.
 
         >>> Prompt(points=((64, 0),), labels=(1,)).check((64, 48))
         Traceback (most recent call last):
@@ -43,10 +61,15 @@ class Prompt:
         self._check_points(image_wh)
         if self.box is not None:
             _check_box(self.box, image_wh)
+        _check_guide(self.scribble, image_wh, "scribble")
+        _check_guide(self.mask_hint, image_wh, "mask_hint")
 
     def _check_labels(self) -> None:
-        if not self.points and self.box is None:
-            raise PromptRejectedError("prompt_empty", "At least 1 point or box is needed; got 0.")
+        if not self.points and not self.has_area:
+            raise PromptRejectedError(
+                "prompt_empty",
+                "At least 1 of points, box, scribble, mask_hint, auto and text is needed; got 0.",
+            )
         if len(self.points) != len(self.labels):
             raise PromptRejectedError(
                 "labels_mismatch",
@@ -58,10 +81,10 @@ class Prompt:
                 raise PromptRejectedError(
                     "labels_mismatch", f"A label must be 0 or 1; got {label}."
                 )
-        if self.box is None and POSITIVE not in self.labels:
+        if not self.has_area and POSITIVE not in self.labels:
             raise PromptRejectedError(
                 "prompt_empty",
-                f"Without a box at least 1 point must have label 1; got 0 of {len(self.points)}.",
+                f"Points alone need at least 1 with label 1; got 0 of {len(self.points)}.",
             )
 
     def _check_points(self, image_wh: tuple[int, int]) -> None:
@@ -84,30 +107,49 @@ class Choice:
     """0 to 1."""
 
 
-def rank(instances: Instances, prompt: Prompt) -> list[Choice]:
+def rank(instances: Instances, prompt: Prompt, *, similarity: Floats | None = None) -> list[Choice]:
     """List the instances that satisfy a checked prompt, best first; empty if there is none.
 
     * Points: an instance must contain every positive point and no negative one. Where none contains
       all, those with the most count, their fit lowered to that share. Fit is the network's
       certainty, sigmoid(logit), at the least certain point; score is fit times network score.
       So of nested instances the one the network is surest of wins, not the smallest.
-    * Box: fit is the IoU of the mask with the box (FastSAM's rule); score is fit times
-      (1 + network score) / 2, because a box says more than the network's opinion.
-    * Both: both must hold; the fits multiply.
+    * Box, mask hint: fit is the IoU with the mask (FastSAM's rule); score is fit times
+      (1 + network score) / 2, because they say more than the network's opinion.
+    * Scribble: fit is the share of the stroke in the mask, weighed as points are.
+    * Auto: fit is `salience`. Text: fit is `similarity` (N,), 0 to 1.
+    * Several: all must hold; the fits multiply.
 
     Ties go to the smaller box, then to the lower index.
     """
     if not len(instances):
         return []
+    fits, trust = _area_fits(instances, prompt), instances.scores
+    if prompt.box is not None or prompt.mask_hint is not None:
+        trust = (1 + trust) / 2
+    if prompt.text and similarity is not None:
+        fits.append(similarity)
     fit = np.ones(len(instances), np.float32)
-    trust = instances.scores
-    if prompt.box is not None:
-        fit, trust = _box_fit(instances, prompt.box), (1 + instances.scores) / 2
+    for one in fits:
+        fit = fit * one
     if prompt.points:
         fit = fit * _point_fit(instances, prompt, fit > 0)
     scores = fit * trust
     order = np.lexsort((box_math.area(instances.boxes), -scores))
     return [Choice(int(i), float(scores[i])) for i in order if scores[i] > 0]
+
+
+def _area_fits(instances: Instances, prompt: Prompt) -> list[Floats]:
+    fits = []
+    if prompt.box is not None:
+        fits.append(box_fit(instances, prompt.box))
+    if prompt.mask_hint is not None:
+        fits.append(shape_fit(instances, prompt.mask_hint))
+    if prompt.scribble is not None:
+        fits.append(stroke_fit(instances, prompt.scribble))
+    if prompt.auto:
+        fits.append(salience(instances))
+    return fits
 
 
 def _check_box(box: tuple[float, float, float, float], image_wh: tuple[int, int]) -> None:
@@ -120,6 +162,20 @@ def _check_box(box: tuple[float, float, float, float], image_wh: tuple[int, int]
         raise PromptRejectedError(
             "box_outside", f"The box must lie in 0 <= x <= {width}, 0 <= y <= {height}; {actual}"
         )
+
+
+def _check_guide(guide: Mask | None, image_wh: tuple[int, int], name: str) -> None:
+    if guide is None:
+        return
+    height, width = guide.shape
+    if (width, height) != image_wh:
+        raise PromptRejectedError(
+            "mask_size",
+            f"The {name} must be as large as the image, {image_wh[0]} x {image_wh[1]}; "
+            f"it is {width} x {height}.",
+        )
+    if not guide.any():
+        raise PromptRejectedError(f"{name}_empty", f"The {name} must mark at least 1 pixel.")
 
 
 def _point_fit(instances: Instances, prompt: Prompt, among: Mask) -> Floats:
@@ -135,29 +191,3 @@ def _point_fit(instances: Instances, prompt: Prompt, among: Mask) -> Floats:
     certainty = 1 / (1 + np.exp(-least))
     best = (hits == hits.max()) & (hits > 0)
     return np.asarray(best * certainty * hits / positive.sum(), np.float32)
-
-
-def _box_fit(instances: Instances, box: tuple[float, float, float, float]) -> Floats:
-    """Fit (N,) 0 to 1 of the instances to the box; 0 = does not satisfy."""
-    overlap = box_math.iou(instances.boxes, np.asarray([box], np.float32))[:, 0]
-    fit = np.zeros(len(instances), np.float32)
-    for index in np.argsort(-overlap, kind="stable")[:_MAX_BOX_CANDIDATES]:
-        if overlap[index] >= _MIN_BOX_IOU:
-            fit[index] = _mask_box_iou(instances, int(index), box)
-    return fit
-
-
-def _mask_box_iou(
-    instances: Instances, index: int, box: tuple[float, float, float, float]
-) -> float:
-    """IoU of mask and box, from a grid of at most about 256 x 256 of the mask's pixels."""
-    left, top, right, bottom = instances.pixel_boxes()[index]
-    step = 1 + int(max(right - left, bottom - top)) // _SAMPLES_PER_SIDE
-    patch, _ = instance_patch(instances, index, step=step)
-    x0, y0, x1, y1 = (int(v) for v in np.round(box))
-    rows = np.arange(top, bottom, step)
-    columns = np.arange(left, right, step)
-    within = np.outer((rows >= y0) & (rows < y1), (columns >= x0) & (columns < x1))
-    both = np.count_nonzero(patch & within) * step**2
-    union = (x1 - x0) * (y1 - y0) + np.count_nonzero(patch) * step**2 - both
-    return min(1.0, both / max(1, union))

@@ -6,9 +6,6 @@ import asyncio
 import base64
 import uuid
 
-import cv2
-import numpy as np
-
 from gateway.errors import ImageInvalidError, InvalidRequestError, NotFoundError
 from gateway.front_end.fields import SmartMaskFields, SmartMaskResult
 from gateway.front_end.pictures_in import take_in_base64
@@ -16,10 +13,8 @@ from gateway.image_store import StoredImage
 from gateway.pictures import Pictures
 from gateway.segmentation import Segmenter
 from preprocessing import codec, masks
-from preprocessing.arrays import Mask
+from preprocessing.operations import Operation, OperationKind
 from preprocessing.prompts import Prompt
-
-BLUR_SIGMA_PX = 2.0
 
 
 class SmartMasks:
@@ -60,13 +55,16 @@ class SmartMasks:
     async def _find(self, fields: SmartMaskFields, request_id: str) -> SmartMaskResult:
         image = await self._image(fields)
         try:
-            found = await self._segmenter.segment(image, [_prompt(fields, image)])
+            prompt = await self._prompt(fields, image)
+            found = await self._segmenter.segment(
+                image, [prompt], operations=_operations(fields), pointer=""
+            )
         except ImageInvalidError as error:
             if error.code != "mask_not_found":
                 raise
             message = f"The segmentation did not generate a mask: {error.message}"
             raise ImageInvalidError(message, code=error.code) from error
-        data = await asyncio.to_thread(_finished, found.masks[0].mask, fields)
+        data = await asyncio.to_thread(codec.encode_png, masks.white(found.masks[0].levels))
         other = fields.model_type.lower() not in ("", "fastsam")
         note = f"{fields.model_type[:40]} is not installed; FastSAM answered."
         return SmartMaskResult(
@@ -75,6 +73,23 @@ class SmartMasks:
             image_id=image.id,
             request_id=request_id,
             warnings=[note] if other else [],
+        )
+
+    async def _prompt(self, fields: SmartMaskFields, image: StoredImage) -> Prompt:
+        stroke = None
+        if fields.mask:
+            stored = await take_in_base64(fields.mask, "mask", self._pictures)
+            stroke = await self._pictures.mask(stored.id, pointer="/mask")
+        is_guided = bool(fields.bbox or fields.points or fields.mask)
+        if not is_guided and not fields.auto_detect:
+            message = "Send bbox, points, mask or auto_detect."
+            raise InvalidRequestError(message, pointer="/bbox")
+        return Prompt(
+            points=tuple(fields.points),
+            labels=(1,) * len(fields.points),
+            box=_in_picture(fields.bbox, image) if fields.bbox else None,
+            scribble=stroke,
+            auto=not is_guided,
         )
 
     async def _image(self, fields: SmartMaskFields) -> StoredImage:
@@ -87,17 +102,6 @@ class SmartMasks:
         except NotFoundError as error:
             message = f"Image ID not found or expired: {fields.image_id[:80]}"
             raise NotFoundError(message) from error
-
-
-def _prompt(fields: SmartMaskFields, image: StoredImage) -> Prompt:
-    if not fields.bbox and not fields.points:
-        message = "Send bbox, points, mask or auto_detect."
-        raise InvalidRequestError(message, pointer="/bbox")
-    return Prompt(
-        points=tuple(fields.points),
-        labels=(1,) * len(fields.points),
-        box=_in_picture(fields.bbox, image) if fields.bbox else None,
-    )
 
 
 def _in_picture(
@@ -114,13 +118,11 @@ def _in_picture(
     )
 
 
-def _finished(mask: Mask, fields: SmartMaskFields) -> bytes:
-    """Border moved, edge softened if asked for; 8-bit grey PNG."""
-    if fields.border_adjustment > 0:
-        mask = masks.grow(mask, fields.border_adjustment)
-    elif fields.border_adjustment < 0:
-        mask = masks.shrink(mask, -fields.border_adjustment)
-    levels = mask.astype(np.uint8) * np.uint8(255)
+def _operations(fields: SmartMaskFields) -> list[Operation]:
+    """Border moved, then the edge softened."""
+    operations = []
+    if fields.border_adjustment:
+        operations.append(Operation(OperationKind.BORDER_ADJUSTMENT, fields.border_adjustment))
     if fields.use_blur:
-        levels = np.asarray(cv2.GaussianBlur(levels, (0, 0), BLUR_SIGMA_PX), np.uint8)
-    return codec.encode_png(levels)
+        operations.append(Operation(OperationKind.BLUR))
+    return operations

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gateway.errors import InvalidRequestError, UnsupportedValueError
-from gateway.schemas import AdapterName, AdapterScale, MaskPrompt, Size
+from gateway.mask_schemas import MaskPrompt
+from gateway.schemas import AdapterName, AdapterScale, Size
 
 M = TypeVar("M", bound="ImageFields")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from gateway.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
 from gateway.generation import TASK_MODELS
+from gateway.mask_prompts import read_prompt
 from gateway.model_catalog import ModelCatalog
 from gateway.openai_images.body import ImageBody
 from gateway.openai_images.fields import ImageEditFields, ImageFields
 from gateway.pictures import Pictures
-from gateway.routes.masks import as_prompt
 from gateway.segmentation import Segmenter
 from preprocessing import masks
 from preprocessing.arrays import Mask
@@ -123,7 +123,9 @@ class OrderTranslator:
             raise InvalidRequestError(message, pointer="/mask")
         if fields.mask_prompt is not None:
             image = await self._pictures.store.info(body.images[0])
-            prompt = as_prompt(fields.mask_prompt)
+            prompt = await read_prompt(
+                fields.mask_prompt, image, self._pictures, pointer="/mask_prompt"
+            )
             found = await self._segmenter.segment(image, [prompt], pointer="/mask_prompt")
             mask = found.masks[0].mask
         elif body.mask is not None:

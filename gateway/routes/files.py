@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, File, Response, UploadFile
+from fastapi import APIRouter, File, Form, Response, UploadFile
 
-from gateway.dependencies import PicturesDep
+from gateway.dependencies import PicturesDep, SegmenterDep
 from gateway.schemas import FileInfo
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
@@ -16,10 +16,16 @@ router = APIRouter(prefix="/v1/files", tags=["files"])
 @router.post("", status_code=201)
 async def upload(
     pictures: PicturesDep,
+    segmenter: SegmenterDep,
     file: Annotated[UploadFile, File(description="PNG, JPEG, WebP, TIFF, BMP or GIF.")],
+    prefetch: Annotated[
+        bool, Form(description="Let the segmentation network see it now, before the first click.")
+    ] = False,
 ) -> FileInfo:
     """Upload a picture. The same bytes get the same id."""
     stored = await pictures.take_in(await file.read(), pointer="/file")
+    if prefetch:
+        segmenter.prefetch(stored)
     return FileInfo(**asdict(stored))
 
 

@@ -15,10 +15,11 @@ from gateway.dependencies import JobDep, JobsDep, KeyDep, PicturesDep, Segmenter
 from gateway.errors import ConflictError, InvalidRequestError, RetouchError
 from gateway.job import Job, JobEvent, JobFailure, JobStatus
 from gateway.job_view import view_of
+from gateway.mask_prompts import read_prompt
+from gateway.mask_schemas import MaskPrompt
 from gateway.multipart import read_body
 from gateway.pictures import Pictures
-from gateway.routes.masks import as_prompt
-from gateway.schemas import JobList, JobRequest, JobView, MaskPrompt
+from gateway.schemas import JobList, JobRequest, JobView
 from gateway.segmentation import Segmenter
 from gateway.server_timing import timing_headers
 
@@ -191,7 +192,8 @@ async def _resolve_pictures(
     if isinstance(wanted.mask, MaskPrompt):
         if image is None:
             raise InvalidRequestError("A mask prompt needs an image.", pointer="/image")
-        found = await segmenter.segment(image, [as_prompt(wanted.mask)], pointer="/mask")
+        prompt = await read_prompt(wanted.mask, image, pictures, pointer="/mask")
+        found = await segmenter.segment(image, [prompt], pointer="/mask")
         fields["mask"] = (await pictures.keep_mask(found.masks[0].mask))[0].id
     elif wanted.mask:
         fields["mask"] = (await pictures.resolve(wanted.mask, pointer="/mask")).id

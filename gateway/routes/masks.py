@@ -1,9 +1,8 @@
-"""`/v1/masks`: a click, a box or everything becomes masks."""
+"""`/v1/masks`: prompts become masks, masks become others."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 import uuid
 from typing import Annotated, Any
@@ -12,11 +11,23 @@ from fastapi import APIRouter, Header, Request, Response
 
 from gateway.dependencies import PicturesDep, SegmenterDep
 from gateway.errors import ValidationFailedError
+from gateway.image_store import StoredImage
+from gateway.mask_composing import compose_masks
+from gateway.mask_prompts import read_prompt
+from gateway.mask_schemas import (
+    ComposedMask,
+    ComposeRequest,
+    FoundMask,
+    MaskAlternative,
+    MaskRequest,
+    MaskResponse,
+    Output,
+    form_fields,
+)
+from gateway.mask_view import show_mask
 from gateway.multipart import read_body
 from gateway.pictures import Pictures
-from gateway.schemas import FoundMask, MaskPrompt, MaskRequest, MaskResponse
 from gateway.segmentation import SmartMask
-from preprocessing import masks
 from preprocessing.prompts import Prompt
 
 router = APIRouter(prefix="/v1/masks", tags=["masks"])
@@ -27,16 +38,7 @@ _BODY: dict[str, Any] = {
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/MaskRequest"}},
             "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {
-                        "image": {"type": "string", "format": "binary"},
-                        "prompts": {"type": "string", "example": '[{"points": [[412, 300]]}]'},
-                        "everything": {"type": "boolean"},
-                        "output": {"type": "string", "enum": ["png", "polygon"]},
-                    },
-                }
+                "schema": {"type": "object", "required": ["image"], "properties": form_fields()}
             },
         },
     }
@@ -57,51 +59,74 @@ async def create_masks(
     if not wanted.prompts and not wanted.everything:
         raise ValidationFailedError("Send prompts, or everything: true.", pointer="/prompts")
     image = await pictures.resolve(wanted.image, pointer="/image")
+    prompts = await _prompts(wanted, image, pictures)
     read = time.perf_counter()
     found = await segmenter.segment(
         image,
-        [as_prompt(prompt) for prompt in wanted.prompts],
+        prompts,
         everything=wanted.everything,
         multimask=wanted.multimask,
         max_masks=wanted.max_masks,
+        operations=[operation.as_operation() for operation in wanted.ops],
     )
     if accept.startswith("image/") and found.masks:
-        stored, png = await pictures.keep_mask(found.masks[0].mask)
-        return Response(png, headers={"X-Mask-Id": stored.id}, media_type="image/png")
-    shown = await asyncio.gather(*(_show(pictures, m, wanted.output) for m in found.masks))
-    total = time.perf_counter() - started
-    timings = {"read": read - started, **found.timings, "total": total}
-    response.headers["Server-Timing"] = ", ".join(
-        f"{name};dur={seconds * 1000:.2f}" for name, seconds in timings.items()
-    )
+        shown = await show_mask(found.masks[0].levels, "png", pictures)
+        headers = {"X-Mask-Id": shown.members["mask_id"]}
+        return Response(shown.png, headers=headers, media_type="image/png")
+    encoding = time.perf_counter()
+    masks = await asyncio.gather(*(_show(pictures, m, wanted.output) for m in found.masks))
+    ended = time.perf_counter()
+    timings = {
+        "read": read - started,
+        **found.timings,
+        "encode": ended - encoding,
+        "total": ended - started,
+    }
+    response.headers["Server-Timing"] = _server_timing(timings, cached=found.cached)
     return MaskResponse(
         id=f"mask_{uuid.uuid4().hex}",
         image_id=image.id,
         width=image.width,
         height=image.height,
-        masks=list(shown),
+        masks=list(masks),
         cached=found.cached,
         timings={name: round(seconds, 6) for name, seconds in timings.items()},
         warnings=list(image.warnings),
     )
 
 
-def as_prompt(prompt: MaskPrompt) -> Prompt:
-    """The wire's prompt in the words of the use case; labels left out are all 1."""
-    labels = prompt.labels or [1] * len(prompt.points)
-    return Prompt(points=tuple(prompt.points), labels=tuple(labels), box=prompt.box)
+@router.post("/compose")
+async def compose(wanted: ComposeRequest, pictures: PicturesDep) -> ComposedMask:
+    """Unite, intersect or subtract masks, and work on the result."""
+    levels = await compose_masks(wanted, pictures)
+    shown = await show_mask(levels, wanted.output, pictures)
+    height, width = levels.shape
+    return ComposedMask(width=width, height=height, **shown.members)
 
 
-async def _show(pictures: Pictures, found: SmartMask, output: str) -> FoundMask:
-    stored, png = await pictures.keep_mask(found.mask)
-    polygons = await asyncio.to_thread(masks.polygons, found.mask) if output == "polygon" else None
+async def _prompts(wanted: MaskRequest, image: StoredImage, pictures: Pictures) -> list[Prompt]:
+    return [
+        await read_prompt(prompt, image, pictures, pointer=f"/prompts/{index}")
+        for index, prompt in enumerate(wanted.prompts)
+    ]
+
+
+def _server_timing(timings: dict[str, float], *, cached: bool) -> str:
+    """Milliseconds; whether the network had seen the picture is said of its stage."""
+    notes = {"features": f';desc="{"cached" if cached else "network"}"'}
+    return ", ".join(
+        f"{name};dur={seconds * 1000:.2f}{notes.get(name, '')}" for name, seconds in timings.items()
+    )
+
+
+async def _show(pictures: Pictures, found: SmartMask, output: Output) -> FoundMask:
+    shown = await show_mask(found.levels, output, pictures)
     return FoundMask(
-        mask_id=stored.id,
+        **shown.members,
         score=round(found.score, 4),
-        area=masks.area(found.mask),
-        bbox=masks.bounding_box(found.mask),
         prompt_index=found.prompt_index,
-        alternatives=found.alternatives,
-        png=base64.b64encode(png).decode() if output == "png" else None,
-        polygon=[list(ring) for ring in polygons] if polygons is not None else None,
+        alternatives=[
+            MaskAlternative(score=round(other.score, 4), bbox=other.box)
+            for other in found.alternatives
+        ],
     )

@@ -12,9 +12,14 @@ import torch
 from export_scripts.demo import SEGMENTER
 from export_scripts.demo_scenes import draw_scene
 from export_scripts.demo_segmenter import build_network, save
-from export_scripts.fastsam_graph import CANDIDATES, ServedFastSam, export_onnx, load_network
-
-OUTPUTS = ["DETECTIONS", "PROTOTYPES", "IMAGE_SIZE"]
+from export_scripts.export_errors import ExportError
+from export_scripts.fastsam_graph import (
+    CANDIDATES,
+    OUTPUTS,
+    ServedFastSam,
+    export_onnx,
+    load_network,
+)
 
 
 def session_of(model: Path) -> Any:
@@ -38,6 +43,7 @@ def test_the_demo_says_its_licence_and_size(demo: Any) -> None:
     assert demo.get_modelmeta().custom_metadata_map == {
         "license": "AGPL-3.0",
         "image_size": "320",
+        "precision": "fp32",
     }
 
 
@@ -52,16 +58,18 @@ def test_a_batch_equals_its_pictures_alone(demo: Any) -> None:
     together = demo.run(OUTPUTS, {"IMAGES": pictures})
     for index in range(3):
         alone = demo.run(OUTPUTS, {"IMAGES": pictures[index : index + 1]})
-        for part, whole in zip(alone, together, strict=True):
-            assert np.abs(part[0] - whole[index]).max() < 1e-3
+        for name, part, whole in zip(OUTPUTS, alone, together, strict=True):
+            level = 1 if name == "PROTOTYPES" else 1e-3
+            assert np.abs(part[0].astype(float) - whole[index]).max() <= level
 
 
 @pytest.mark.parametrize(
-    ("height", "width"), [(160, 160), (320, 320), (640, 640), (320, 192), (160, 480)]
+    ("height", "width"), [(160, 160), (320, 320), (640, 640), (320, 192), (160, 480), (32, 320)]
 )
 def test_sides_are_free(demo: Any, height: int, width: int) -> None:
     picture = scenes(4, size=640)[:, :height, :width]
-    detections, prototypes, size = demo.run(OUTPUTS, {"IMAGES": picture})
+    detections, prototypes, levels, size = demo.run(OUTPUTS, {"IMAGES": picture})
+    assert levels.shape == (1, 32, 2)
     assert detections.shape == (1, CANDIDATES, 37)
     assert prototypes.shape == (1, 32, height // 4, width // 4)
     assert size.tolist() == [[320]]
@@ -103,13 +111,32 @@ def test_an_export_equals_torch(
     served, session = fresh
     images = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     with torch.inference_mode():
-        rows, prototypes, size = (part.numpy() for part in served(torch.from_numpy(images)))
+        rows, prototypes, levels, size = (p.numpy() for p in served(torch.from_numpy(images)))
     exported = session.run(OUTPUTS, {"IMAGES": images})
-    assert [part.dtype for part in exported] == [rows.dtype, prototypes.dtype, size.dtype]
+    types = [rows.dtype, prototypes.dtype, levels.dtype, size.dtype]
+    assert [part.dtype for part in exported] == types
+    assert exported[1].dtype == np.uint8
     np.testing.assert_allclose(exported[0][..., 4], rows[..., 4], atol=1e-5)
     assert distance_to_nearest(exported[0][:, :100], rows).max() < 1e-2
-    np.testing.assert_allclose(exported[1], prototypes, atol=1e-5)
-    np.testing.assert_array_equal(exported[2], size)
+    assert np.abs(exported[1].astype(int) - prototypes).max() <= 1
+    np.testing.assert_allclose(exported[2], levels, atol=1e-5)
+    np.testing.assert_array_equal(exported[3], size)
+
+
+def test_prototypes_lose_at_most_half_a_level(fresh: tuple[ServedFastSam, Any]) -> None:
+    served, session = fresh
+    images = np.random.default_rng(1).integers(0, 256, (2, 160, 224, 3), np.uint8)
+    with torch.inference_mode():
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        exact = served.network(pixels)[1].numpy()
+    stored, levels = session.run(["PROTOTYPES", "PROTOTYPE_LEVELS"], {"IMAGES": images})
+    step, low = levels[..., 0, None, None], levels[..., 1, None, None]
+    assert (np.abs(stored * step + low - exact) <= 0.51 * step + 1e-5).all()
+
+
+def test_an_answer_is_well_under_a_megabyte(demo: Any) -> None:
+    answer = demo.run(OUTPUTS, {"IMAGES": np.zeros((1, 640, 640, 3), np.uint8)})
+    assert sum(part.nbytes for part in answer) < 870_000
 
 
 def distance_to_nearest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -117,6 +144,21 @@ def distance_to_nearest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.abs(rows[:, :, None] - others[:, None]).max(-1).min(-1)
 
 
+@pytest.mark.parametrize("classes", [80])
+def test_another_task_is_refused(tmp_path: Path, classes: int) -> None:
+    network = build_network()
+    network.model[-1].nc = classes
+    save(network, tmp_path / "other.pt", 256)
+    with pytest.raises(ExportError, match="1 class with 32 coefficients; it is Segment with 80"):
+        load_network(tmp_path / "other.pt")
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"no weights")
+    with pytest.raises(ExportError, match=r"weights\.pt is no FastSAM checkpoint"):
+        load_network(tmp_path / "weights.pt")
+
+
 def test_an_export_records_what_it_was_told(fresh: tuple[ServedFastSam, Any]) -> None:
     described = fresh[1].get_modelmeta().custom_metadata_map
-    assert described == {"license": "none", "image_size": "256"}
+    assert described == {"license": "none", "image_size": "256", "precision": "fp32"}

@@ -11,7 +11,7 @@ from gateway.feature_cache import FeatureCache
 from preprocessing.fastsam import Instances
 from preprocessing.letterbox import plan_letterbox
 
-SIZE = 4 * (4 + 1 + 2 + 2 * 8 * 8)
+SIZE = 4 * (4 + 1 + 2 + 1 + 2 * 8 * 8)
 """Bytes of the arrays of `some_instances`."""
 
 
@@ -20,6 +20,7 @@ def some_instances() -> Instances:
         boxes=np.zeros((1, 4), np.float32),
         scores=np.ones(1, np.float32),
         coefficients=np.zeros((1, 2), np.float32),
+        offsets=np.zeros(1, np.float32),
         prototypes=np.zeros((2, 8, 8), np.float32),
         plan=plan_letterbox((64, 48), 64),
     )
@@ -52,7 +53,7 @@ async def test_a_second_ask_costs_nothing() -> None:
     first = await cache.get("a", network.compute)
     second = await cache.get("a", network.compute)
     assert (first.cached, second.cached, network.calls) == (False, True, 1)
-    assert second.instances is first.instances
+    assert second.value is first.value
 
 
 async def test_ten_at_once_are_one_computation() -> None:
@@ -62,7 +63,7 @@ async def test_ten_at_once_are_one_computation() -> None:
     network.go.set()
     answers = await asyncio.gather(*asks)
     assert network.calls == 1
-    assert len({id(answer.instances) for answer in answers}) == 1
+    assert len({id(answer.value) for answer in answers}) == 1
 
 
 async def test_two_pictures_are_computed_at_the_same_time() -> None:
@@ -117,7 +118,7 @@ async def test_a_caller_that_leaves_does_not_take_the_others_along(who: int) -> 
     network.go.set()
     answer = await asks[1 - who]
     assert asks[who].cancelled()
-    assert (len(answer.instances), network.calls) == (1, 1)
+    assert (len(answer.value), network.calls) == (1, 1)
 
 
 async def test_the_work_of_a_caller_that_left_is_kept() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from tests.gateway.conftest import Gateway
+from gateway.errors import ModelUnavailableError
+from tests.gateway.conftest import Gateway, until
 from tests.gateway.problems import assert_problem
 from tests.odd_pictures import jpeg, photo, sideways
 
@@ -56,3 +57,37 @@ async def test_a_deleted_file_is_gone(gateway: Gateway) -> None:
     ):
         assert response.status_code == 404
         assert_problem(response)
+
+
+async def test_prefetch_lets_the_network_see_it(gateway: Gateway) -> None:
+    response = await gateway.client.post(
+        "/v1/files", files={"file": photo()}, data={"prefetch": "true"}
+    )
+    await until(lambda: _seen(gateway, 1))
+    body = {"image": response.json()["id"], "everything": True}
+    assert (await gateway.client.post("/v1/masks", json=body)).json()["cached"]
+    assert gateway.backend.segmentations == 1
+
+
+async def test_a_click_during_a_prefetch_shares_its_inference(gateway: Gateway) -> None:
+    uploaded = await gateway.client.post(
+        "/v1/files", files={"file": photo()}, data={"prefetch": "true"}
+    )
+    body = {"image": uploaded.json()["id"], "everything": True}
+    assert (await gateway.client.post("/v1/masks", json=body)).status_code == 200
+    assert gateway.backend.segmentations == 1
+
+
+async def test_a_failed_prefetch_fails_no_upload(gateway: Gateway) -> None:
+    gateway.backend.failure = ModelUnavailableError("Model fastsam is not loaded.")
+    response = await gateway.client.post(
+        "/v1/files", files={"file": photo()}, data={"prefetch": "true"}
+    )
+    assert response.status_code == 201
+    gateway.backend.failure = None
+    body = {"image": response.json()["id"], "everything": True}
+    assert (await gateway.client.post("/v1/masks", json=body)).status_code == 200
+
+
+async def _seen(gateway: Gateway, times: int) -> bool:
+    return gateway.backend.segmentations == times

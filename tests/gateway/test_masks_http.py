@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -97,10 +98,26 @@ async def test_a_second_call_costs_no_inference(gateway: Gateway) -> None:
 async def test_server_timing_tells_the_stages(gateway: Gateway) -> None:
     response = await find(gateway, MIDDLE)
     stages = dict(re.findall(r"(\w+);dur=([\d.]+)", response.headers["server-timing"]))
-    assert (
-        stages.keys() == {"read", "features", "masks", "total"} == response.json()["timings"].keys()
-    )
+    names = {"read", "features", "masks", "encode", "total"}
+    assert stages.keys() == names == response.json()["timings"].keys()
     assert float(stages["total"]) >= float(stages["features"])
+    assert "features;dur=" in response.headers["server-timing"]
+    assert 'desc="network"' in response.headers["server-timing"]
+    assert 'desc="cached"' in (await find(gateway, MIDDLE)).headers["server-timing"]
+
+
+async def test_ten_clicks_at_once_on_a_new_picture_cost_one_inference(gateway: Gateway) -> None:
+    answers = await asyncio.gather(*(find(gateway, MIDDLE) for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert gateway.backend.segmentations == 1
+
+
+async def test_another_version_of_the_network_sees_the_picture_anew(gateway: Gateway) -> None:
+    await find(gateway, MIDDLE)
+    gateway.backend.segmentation_version = "2"
+    assert not (await find(gateway, MIDDLE)).json()["cached"]
+    assert (await find(gateway, MIDDLE)).json()["cached"]
+    assert gateway.backend.segmentations == 2
 
 
 async def test_an_image_may_come_as_a_data_url(gateway: Gateway) -> None:

@@ -23,6 +23,7 @@ ROUTES = {
     "GET /v1/files/{file_id}/content",
     "DELETE /v1/files/{file_id}",
     "POST /v1/masks",
+    "POST /v1/masks/compose",
     "POST /v1/jobs",
     "GET /v1/jobs",
     "GET /v1/jobs/{job_id}",

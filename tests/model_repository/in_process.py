@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,17 @@ from tests.model_repository.backend_utils import InferenceRequest, InferenceResp
 def load(model: Any, folder: Path, **parameters: object) -> Any:
     """Initialize a model on the CPU from the version 1 in `folder`; parameters of its config."""
     config = {name: {"string_value": str(value)} for name, value in parameters.items()}
-    model.initialize(
-        {
-            "model_repository": str(folder),
-            "model_version": "1",
-            "model_name": folder.name,
-            "model_config": json.dumps({"parameters": config}),
-            "model_instance_kind": "CPU",
-            "model_instance_device_id": "0",
-        }
-    )
+    arguments = {
+        "model_repository": str(folder),
+        "model_version": "1",
+        "model_name": folder.name,
+        "model_config": json.dumps({"parameters": config}),
+        "model_instance_kind": "CPU",
+        "model_instance_device_id": "0",
+    }
+    # A session that flushes denormals to zero makes the thread that opens it do so for good.
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(model.initialize, arguments).result()
     return model
 
 

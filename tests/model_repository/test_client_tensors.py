@@ -12,7 +12,8 @@ from gateway.triton_canaries import (
     segmentation_canary,
     stage_canary,
 )
-from gateway.triton_client import _paint_inputs, _tensors
+from gateway.triton_client import _paint_inputs
+from gateway.triton_masks import tensors_of
 from tests.model_repository.config_fit import config_of, misfits
 
 DIMENSIONS = {"latents": 64, "text": 32, "z": 16}
@@ -20,7 +21,7 @@ PIPELINES = (GENERATION_MODEL, EDIT_MODEL)
 
 
 def sent(inputs: dict[str, np.ndarray]) -> dict[str, tuple[str, list[int]]]:
-    return {t.name(): (t.datatype(), t.shape()) for t in _tensors(inputs)}
+    return {t.name(): (t.datatype(), t.shape()) for t in tensors_of(inputs)}
 
 
 def picture(model: str, **options: object) -> PictureRequest:
@@ -67,7 +68,7 @@ def test_a_pipeline_takes_a_plain_job(model: str) -> None:
 @pytest.mark.parametrize(
     ("model", "read"),
     [
-        (SEGMENTATION_MODEL, {"DETECTIONS", "PROTOTYPES", "IMAGE_SIZE"}),
+        (SEGMENTATION_MODEL, {"DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE"}),
         (GENERATION_MODEL, {"EVENT", "PREVIEW", "IMAGE"}),
         (EDIT_MODEL, {"EVENT", "PREVIEW", "IMAGE"}),
     ],

@@ -42,7 +42,7 @@ def known_instances(
         )
         small = cv2.resize(square, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
         cells[number] = small * 12 - 6
-        x0, y0, x1, y1 = plan.to_square(np.reshape(bounding_box(mask), (2, 2))).ravel()
+        x0, y0, x1, y1 = plan.to_frame(np.reshape(bounding_box(mask), (2, 2))).ravel()
         score = scores[number] if scores else 0.9
         rows.append(
             [(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, score, *np.eye(len(masks))[number]]

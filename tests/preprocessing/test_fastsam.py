@@ -23,7 +23,7 @@ def naive_mask(instances, index):
     """The textbook way: every logit, padding cut off, enlarged to the picture, cut to the box."""
     plan, prototypes = instances.plan, instances.prototypes
     logits = np.tensordot(instances.coefficients[index], prototypes, 1)
-    cells = len(logits) / plan.size
+    cells = len(logits) / plan.frame_wh[1]
     top, left = round(plan.top * cells), round(plan.left * cells)
     down, across = round(plan.content_wh[1] * cells), round(plan.content_wh[0] * cells)
     cut = logits[top : top + down, left : left + across]
@@ -35,7 +35,7 @@ def exact_mask(instances, index):
     """The same with padding of a fraction of a cell: SciPy's bilinear sampling of every pixel."""
     plan, prototypes = instances.plan, instances.prototypes
     logits = np.tensordot(instances.coefficients[index], prototypes, 1).astype(np.float64)
-    cells = len(logits) / plan.size
+    cells = len(logits) / plan.frame_wh[1]
     positions, first = [], []
     for axis in (1, 0):
         start, content = (plan.left, plan.top)[axis], plan.content_wh[axis]
@@ -181,3 +181,35 @@ def test_suppression_is_greedy():
 def test_shapes_must_belong_together(detections, prototypes):
     with pytest.raises(ValueError, match="got"):
         decode_detections(detections, prototypes, PLAN)
+
+
+def quantised(prototypes):
+    low, high = prototypes.min((1, 2)), prototypes.max((1, 2))
+    scale = (high - low) / 255
+    levels = np.stack([scale, low], 1).astype(np.float32)
+    return np.round((prototypes - low[:, None, None]) / scale[:, None, None]).astype(
+        np.uint8
+    ), levels
+
+
+@pytest.mark.parametrize("image_wh", [(256, 256), (640, 427)])
+def test_prototypes_may_come_as_bytes(image_wh):
+    rng = np.random.default_rng(8)
+    plan = plan_letterbox(image_wh, 256, stride=32)
+    across, down = plan.frame_wh[0] // 4, plan.frame_wh[1] // 4
+    prototypes = smooth_prototypes(rng, max(across, down))[:, :down, :across]
+    detections = rows((128, down * 2, 200, 2 * down, 0.9), (60, 60, 80, 90, 0.8))
+    detections[:, 5:] = rng.standard_normal((2, 32))
+    exact = decode_detections(detections, prototypes, plan)
+    levels_of = quantised(prototypes)
+    coarse = decode_detections(detections, levels_of[0], plan, levels=levels_of[1])
+    assert coarse.prototypes.dtype == np.uint8
+    assert coarse.nbytes < exact.nbytes / 3
+    for index in range(2):
+        first, second = instance_mask(exact, index), instance_mask(coarse, index)
+        assert first.any()
+        assert mask_iou(first, second) > 0.99
+    points = rng.uniform(0, image_wh, (50, 2))
+    inside = logits_at(exact, points) > -np.inf
+    difference = logits_at(coarse, points)[inside] - logits_at(exact, points)[inside]
+    assert np.abs(difference).max() < 0.05

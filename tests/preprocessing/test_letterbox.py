@@ -15,7 +15,7 @@ shares = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_s
 def test_points_come_back_within_half_a_pixel(width, height, size, share):
     plan = plan_letterbox((width, height), size)
     points = np.array(share) * (width, height)
-    square = plan.to_square(points)
+    square = plan.to_frame(points)
     assert (square >= -1e-3).all()
     assert (square <= size + 1e-3).all()
     back = plan.to_image(np.hstack([square, square]))
@@ -69,3 +69,30 @@ def test_boxes_are_clipped_to_the_image():
 def test_the_plan_must_fit():
     with pytest.raises(ValueError, match=r"\(10, 20\).*20 x 10"):
         letterbox(np.zeros((10, 20, 3), np.uint8), plan_letterbox((10, 20), 64))
+
+
+@given(sides, sides, sizes, shares)
+def test_a_small_frame_maps_back_too(width, height, size, share):
+    plan = plan_letterbox((width, height), size, stride=32)
+    points = np.array(share) * (width, height)
+    framed = plan.to_frame(points)
+    assert (framed <= np.array(plan.frame_wh) + 1e-3).all()
+    back = plan.to_image(np.hstack([framed, framed]))
+    assert np.abs(back - np.hstack([points, points])).max() <= 0.5
+
+
+@given(sides, sides, sizes)
+def test_a_small_frame_is_as_small_as_the_stride_allows(width, height, size):
+    plan = plan_letterbox((width, height), size, stride=32)
+    for frame, content in zip(plan.frame_wh, plan.content_wh, strict=True):
+        assert frame % 32 == 0
+        assert 0 <= frame - content < 32
+
+
+def test_a_small_frame_holds_the_same_content():
+    photo = data.coffee()
+    square, wide = (plan_letterbox((600, 400), 320, stride=s) for s in (None, 32))
+    assert letterbox(photo, wide).shape == (224, 320, 3)
+    rows = slice(square.top, square.top + 213)
+    expected = letterbox(photo, square)[rows]
+    np.testing.assert_array_equal(letterbox(photo, wide)[wide.top : wide.top + 213], expected)

@@ -132,3 +132,54 @@ def test_nothing_is_written_to():
     masks.grow(frozen, 2)
     masks.shrink(frozen, 2)
     masks.resize_mask(frozen, (50, 50))
+
+
+def test_only_small_holes_are_filled_when_asked():
+    pierced = disc(30) & ~np.roll(disc(8), 12, 1) & ~np.roll(disc(2), -12, 1)
+    small = masks.area(disc(2))
+    filled = masks.fill_holes(pierced, small)
+    np.testing.assert_array_equal(filled, disc(30) & ~np.roll(disc(8), 12, 1))
+    np.testing.assert_array_equal(masks.fill_holes(pierced, small - 1), pierced)
+
+
+def test_islands_below_the_area_go():
+    both = disc(10) | np.roll(disc(5), 40, 1)
+    small = masks.area(disc(5))
+    np.testing.assert_array_equal(masks.remove_islands(both, small), both)
+    np.testing.assert_array_equal(masks.remove_islands(both, small + 1), disc(10))
+    assert not masks.remove_islands(np.zeros((3, 4), bool), 1).any()
+
+
+def test_a_wide_reach_is_a_disc():
+    far = masks.grow(disc(5, 201), 40)
+    assert abs(masks.area(far) / masks.area(disc(45, 201)) - 1) < 0.01
+    np.testing.assert_array_equal(masks.shrink(~disc(5, 201), 40), ~far)
+
+
+@st.composite
+def masks_of_one_shape(draw, count=3):
+    shape = draw(array_shapes(min_dims=2, max_dims=2, max_side=12))
+    return [draw(arrays(np.bool_, shape)) for _ in range(count)]
+
+
+@given(masks_of_one_shape())
+def test_composing_obeys_set_algebra(three):
+    a, b, c = three
+    everything = np.ones_like(a)
+    pairs = [
+        (masks.union(a, b), masks.union(b, a)),
+        (masks.union(a, masks.union(b, c)), masks.union(a, b, c)),
+        (masks.intersect(a, masks.intersect(b, c)), masks.intersect(a, b, c)),
+        (
+            masks.intersect(a, masks.union(b, c)),
+            masks.union(masks.intersect(a, b), masks.intersect(a, c)),
+        ),
+        (masks.invert(masks.union(a, b)), masks.intersect(~a, ~b)),
+        (masks.subtract(a, b), masks.intersect(a, masks.invert(b))),
+        (masks.subtract(a, b, c), masks.subtract(masks.subtract(a, b), c)),
+        (masks.union(masks.subtract(a, b), masks.intersect(a, b)), a),
+        (masks.subtract(everything, a), masks.invert(a)),
+        (masks.subtract(a), a),
+    ]
+    for left, right in pairs:
+        np.testing.assert_array_equal(left, right)

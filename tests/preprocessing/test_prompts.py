@@ -6,6 +6,7 @@ from preprocessing.errors import PromptRejectedError
 from preprocessing.fastsam import instance_mask
 from preprocessing.masks import bounding_box
 from preprocessing.prompts import Prompt, rank
+from preprocessing.strokes import draw_strokes
 from tests.preprocessing.networks import known_instances, mask_iou
 
 NAN = float("nan")
@@ -16,6 +17,13 @@ NAN = float("nan")
     [
         (Prompt(), "prompt_empty", ["1", "0"]),
         (Prompt(points=((1, 1),), labels=(0,)), "prompt_empty", ["label 1", "0 of 1"]),
+        (
+            Prompt(scribble=np.ones((60, 99), bool)),
+            "mask_size",
+            ["scribble", "100 x 60", "99 x 60"],
+        ),
+        (Prompt(scribble=np.zeros((60, 100), bool)), "scribble_empty", ["scribble", "1 pixel"]),
+        (Prompt(mask_hint=np.zeros((60, 100), bool)), "mask_hint_empty", ["mask_hint"]),
         (Prompt(points=((1, 1),)), "labels_mismatch", ["1 points", "0 labels"]),
         (Prompt(labels=(1,), box=(0, 0, 2, 2)), "labels_mismatch", ["0 points", "1 labels"]),
         (Prompt(points=((1, 1),), labels=(2,)), "labels_mismatch", ["0 or 1", "2"]),
@@ -160,3 +168,56 @@ def test_a_click_on_each_object_of_a_scene(seed):
         y, x = np.argwhere(mask)[mask.sum() // 2]
         best = rank(instances, Prompt(((float(x), float(y)),), (1,)))[0]
         assert mask_iou(instance_mask(instances, best.index), mask) > 0.8
+
+
+def scribbled(*strokes, width=3):
+    return Prompt(scribble=draw_strokes(strokes, width, (300, 200)))
+
+
+def test_a_scribble_chooses_what_holds_most_of_it():
+    assert chosen(scribbled([(200, 40), (200, 160)])) == [2]
+    assert chosen(scribbled([(30, 30), (130, 170)]))[0] == 0
+
+
+def test_a_scribble_is_more_than_its_middle():
+    """The middle of an arc around object 1 lies on it, the arc on object 0."""
+    arc = [(30, 50), (30, 140), (120, 140), (120, 50)]
+    assert masks_at(np.mean(arc, 0)) == [0, 1]
+    assert chosen(scribbled(arc)) == [0]
+
+
+def masks_at(point):
+    x, y = (int(v) for v in point)
+    return [index for index, mask in enumerate(MASKS) if mask[y, x]]
+
+
+def test_the_better_covered_instance_wins_a_scribble():
+    assert chosen(scribbled([(185, 30), (185, 170), (270, 170)])) == [2, 3]
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_rough_mask_chooses_its_object(index):
+    rough = np.roll(MASKS[index], (3, -4), (0, 1))
+    assert chosen(Prompt(mask_hint=rough))[0] == index
+
+
+def test_auto_prefers_what_is_large_and_central():
+    alone = [rectangle(100, 50, 200, 150), rectangle(0, 0, 100, 100), rectangle(140, 90, 160, 110)]
+    instances = known_instances(alone, [0.8, 0.8, 0.8])
+    assert chosen(Prompt(auto=True), instances)[0] == 0
+
+
+def test_auto_does_not_take_the_whole_picture():
+    instances = known_instances([rectangle(0, 0, 300, 200), MASKS[0]], [0.9, 0.9])
+    assert chosen(Prompt(auto=True), instances) == [1]
+
+
+def test_auto_and_a_scribble_combine():
+    stroke = draw_strokes([[(250, 110), (280, 170)]], 3, (300, 200))
+    assert chosen(Prompt(auto=True, scribble=stroke)) == [3]
+
+
+def test_similarity_decides_where_there_is_a_text():
+    likeness = np.array([0.05, 0.05, 0.8, 0.1], np.float32)
+    choices = rank(INSTANCES, Prompt(text="a bar"), similarity=likeness)
+    assert [choice.index for choice in choices] == [2, 3, 0, 1]

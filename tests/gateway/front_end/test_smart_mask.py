@@ -12,6 +12,7 @@ import pytest
 
 from tests.gateway.conftest import Gateway
 from tests.gateway.front_end.conftest import HEIGHT, ORIGIN, WIDTH, b64, pixels
+from tests.gateway.openai_images.conftest import png
 from tests.odd_pictures import photo
 
 MIDDLE = [[WIDTH / 2, HEIGHT / 2]]
@@ -93,6 +94,26 @@ async def test_the_border_moves_both_ways(gateway: Gateway) -> None:
 
 async def test_blur_softens_the_edge(gateway: Gateway) -> None:
     assert len(np.unique(await found(gateway, points=MIDDLE, use_blur=True))) > 2
+
+
+def stroke() -> str:
+    """A brush stroke across the middle."""
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[HEIGHT // 2 - 3 : HEIGHT // 2 + 3, WIDTH // 2 - 20 : WIDTH // 2 + 20] = 255
+    return b64(png(mask))
+
+
+@pytest.mark.parametrize("prompt", [{"mask": stroke()}, {"auto_detect": True}])
+async def test_a_stroke_or_nothing_at_all_finds_the_object(
+    gateway: Gateway, prompt: dict[str, Any]
+) -> None:
+    mask = await found(gateway, **prompt)
+    assert mask[HEIGHT // 2, WIDTH // 2] == 255
+
+
+async def test_a_prompt_counts_more_than_auto_detect(gateway: Gateway) -> None:
+    response = await ask(gateway, points=[[2, 2]], auto_detect=True)
+    assert response.status_code == 400
 
 
 async def test_another_model_answers_with_a_warning(gateway: Gateway) -> None:

@@ -1,0 +1,100 @@
+"""The mask models over Triton's gRPC: FastSAM, and CLIP's halves for text prompts.
+
+The blocking client works in the caller's thread, so that a network and what is done with its
+answer need no hop between threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tritonclient.grpc as triton
+from tritonclient.utils import np_to_triton_dtype
+
+from gateway import triton_canaries
+from gateway.inference import SEGMENTATION_MODEL, SegmentationNetwork, SegmentationOutput
+from gateway.observability.tracing import trace_headers
+from gateway.triton_errors import translated
+
+TEXT_MODEL, PICTURE_MODEL = "clip_text", "clip_image"
+_MAX_ROWS = 16  # max_batch_size of CLIP's halves
+
+
+class TritonMaskModels:
+    """Asks the models that make masks; safe in any thread."""
+
+    def __init__(self, client: Any, *, timeout_s: float) -> None:
+        self._client = client
+        self._timeout_s = timeout_s
+        self.known_network: SegmentationNetwork | None = None
+
+    def segment(self, frame: npt.NDArray[np.uint8]) -> SegmentationOutput:
+        """Run FastSAM on one frame."""
+        result = self._infer(SEGMENTATION_MODEL, {"IMAGES": frame[None]})
+        self.learn(result)
+        return SegmentationOutput(
+            detections=result.as_numpy("DETECTIONS")[0],
+            prototypes=result.as_numpy("PROTOTYPES")[0],
+            levels=result.as_numpy("PROTOTYPE_LEVELS")[0],
+            version=result.get_response().model_version,
+        )
+
+    def network(self) -> SegmentationNetwork:
+        """By FastSAM's answer to its canary."""
+        canary = triton_canaries.segmentation_canary()
+        return self.learn(self._infer(SEGMENTATION_MODEL, canary))
+
+    def learn(self, result: Any) -> SegmentationNetwork:
+        """What an answer of FastSAM says of the network, blocking client's or not."""
+        network = SegmentationNetwork(
+            version=result.get_response().model_version,
+            size=int(result.as_numpy("IMAGE_SIZE")[0, 0]),
+        )
+        self.known_network = network
+        return network
+
+    def embed_text(self, text: str) -> npt.NDArray[np.float32]:
+        """One text through CLIP."""
+        result = self._infer(TEXT_MODEL, {"TEXT": np.array([[text.encode()]], object)})
+        return np.asarray(result.as_numpy("EMBEDDING")[0], np.float32)
+
+    def embedding_size(self) -> int:
+        """Side of the squares that CLIP sees, in pixels."""
+        with translated(PICTURE_MODEL):
+            metadata = self._client.get_model_metadata(
+                PICTURE_MODEL, client_timeout=self._timeout_s
+            )
+        return int(metadata.inputs[0].shape[1])
+
+    def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Squares through CLIP, in as many requests as its batch size wants."""
+        parts = [
+            self._infer(PICTURE_MODEL, {"IMAGES": squares[start : start + _MAX_ROWS]})
+            for start in range(0, len(squares), _MAX_ROWS)
+        ]
+        return np.concatenate([part.as_numpy("EMBEDDING") for part in parts])
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._client.close()
+
+    def _infer(self, model: str, inputs: triton_canaries.Inputs) -> Any:
+        with translated(model):
+            return self._client.infer(
+                model,
+                tensors_of(inputs),
+                client_timeout=self._timeout_s,
+                headers=trace_headers(),
+            )
+
+
+def tensors_of(inputs: triton_canaries.Inputs) -> list[Any]:
+    """Arrays by name as the client sends them."""
+    tensors = []
+    for name, value in inputs.items():
+        tensor = triton.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
+        tensor.set_data_from_numpy(value)
+        tensors.append(tensor)
+    return tensors

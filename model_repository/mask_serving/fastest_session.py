@@ -1,0 +1,79 @@
+"""An ONNX graph in the fastest engine at hand: ONNX Runtime, with OpenVINO where that wins."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+logger = logging.getLogger(__name__)
+Arrays = Mapping[str, npt.NDArray[Any]]
+OPENVINO = "OpenVINOExecutionProvider"
+_ROUNDS = 5
+MAX_DIFFERENCE = 0.02
+"""Largest difference of a value that another engine may make, as a share of the largest one."""
+
+
+def open_fastest(graph: Path, args: Mapping[str, str], example: Arrays) -> Any:
+    """A session of the graph on the device that Triton gave the instance.
+
+    On a CPU OpenVINO is tried where it is installed: it is taken when it is faster on the example
+    and answers the same.
+
+    Args:
+        graph: `.onnx` file.
+        args: as Triton hands them to `initialize`.
+        example: inputs by name, as large as they usually are.
+    """
+    if args["model_instance_kind"] == "GPU":
+        device = {"device_id": int(args["model_instance_device_id"])}
+        return _open(graph, [("CUDAExecutionProvider", device), "CPUExecutionProvider"])
+    usual = _open(graph, ["CPUExecutionProvider"])
+    if OPENVINO not in onnxruntime.get_available_providers():
+        return usual
+    try:
+        other = _open(graph, [(OPENVINO, {"device_type": "CPU"}), "CPUExecutionProvider"])
+        return faster_if_equal(usual, other, example)
+    except Exception:
+        logger.exception("OpenVINO cannot run %s; ONNX Runtime's own engine does", graph)
+        return usual
+
+
+def faster_if_equal(usual: Any, other: Any, example: Arrays) -> Any:
+    """The other session if it is faster on the example and answers the same, else the usual one."""
+    if not _agree(usual.run(None, example), other.run(None, example)):
+        logger.warning("OpenVINO answers otherwise; ONNX Runtime's own engine is used")
+        return usual
+    seconds = [_fastest_round(session, example) for session in (usual, other)]
+    logger.info("ONNX Runtime %.1f ms, OpenVINO %.1f ms", *(1000 * s for s in seconds))
+    return other if seconds[1] < seconds[0] else usual
+
+
+def _open(graph: Path, providers: Sequence[Any]) -> Any:
+    options = onnxruntime.SessionOptions()
+    # Denormals of an untrained or pruned net make convolutions several times slower.
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return onnxruntime.InferenceSession(str(graph), options, providers=list(providers))
+
+
+def _agree(left: Sequence[npt.NDArray[Any]], right: Sequence[npt.NDArray[Any]]) -> bool:
+    return all(
+        a.shape == b.shape
+        and np.abs(a.astype(np.float64) - b).max() <= MAX_DIFFERENCE * max(1.0, np.abs(a).max())
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def _fastest_round(session: Any, example: Arrays) -> float:
+    durations = []
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        session.run(None, example)
+        durations.append(time.perf_counter() - started)
+    return min(durations)
