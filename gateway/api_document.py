@@ -8,15 +8,18 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from gateway.image_schemas import MaskedImageRequest, WhiteBalanceRequest
 from gateway.mask_schemas import ComposeRequest, MaskRequest
 from gateway.openai_images.description import ImageEditBody
 from gateway.openai_images.fields import GenerationFields
 from gateway.schemas import JobRequest, Problem
 
 BODIES: tuple[type[BaseModel], ...] = (
-    ComposeRequest,
     MaskRequest,
+    ComposeRequest,
     JobRequest,
+    MaskedImageRequest,
+    WhiteBalanceRequest,
     GenerationFields,
     ImageEditBody,
 )

@@ -31,6 +31,7 @@ from gateway.routes import (
     frontend,
     frontend_masks,
     health,
+    images,
     jobs,
     masks,
     metrics,
@@ -47,7 +48,7 @@ from gateway.triton_supervisor import TritonSupervisor
 from preprocessing.image_header import ImageLimits
 
 logger = logging.getLogger(__name__)
-ROUTES = (files, masks, jobs, openai, models, health, metrics, frontend, frontend_masks)
+ROUTES = (files, masks, jobs, images, openai, models, health, metrics, frontend, frontend_masks)
 DESCRIPTION = "Masks by click, pictures by job. Every error is problem+json."
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from gateway.app import create_app
 from gateway.cli_keys import keys
 from gateway.doctor import diagnose
+from gateway.edit_commands import app as edit_commands
 from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
 from gateway.observability.logs import set_up_logs
 from gateway.picture_commands import app as picture_commands
@@ -26,6 +27,7 @@ from gateway.slow_clients import protection
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(keys, name="keys")
 app.registered_commands += picture_commands.registered_commands
+app.registered_commands += edit_commands.registered_commands
 
 
 @app.callback()

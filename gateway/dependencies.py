@@ -16,6 +16,7 @@ from gateway.generation import Painter
 from gateway.inference import InferenceBackend
 from gateway.job import Job
 from gateway.job_desk import JobDesk
+from gateway.job_masks import MaskDesk
 from gateway.jobs import JobQueue
 from gateway.keys.api_key import ApiKey
 from gateway.model_catalog import ModelCatalog
@@ -23,6 +24,7 @@ from gateway.observability.metrics import GatewayMetrics
 from gateway.openai_images.attachments import Attachments
 from gateway.pictures import Pictures
 from gateway.segmentation import Segmenter
+from gateway.white_balancing import WhiteBalancer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,14 @@ async def _segmenter(services: ServicesDep) -> Segmenter:
     return services.segmenter
 
 
+async def _mask_desk(services: ServicesDep) -> MaskDesk:
+    return MaskDesk(services.pictures, services.segmenter)
+
+
+async def _balancer(services: ServicesDep) -> WhiteBalancer:
+    return WhiteBalancer(services.pictures)
+
+
 async def _painter(services: ServicesDep) -> Painter:
     return services.painter
 
@@ -72,6 +82,8 @@ async def _catalog(services: ServicesDep) -> ModelCatalog:
 
 PicturesDep = Annotated[Pictures, Depends(_pictures)]
 SegmenterDep = Annotated[Segmenter, Depends(_segmenter)]
+MaskDeskDep = Annotated[MaskDesk, Depends(_mask_desk)]
+BalancerDep = Annotated[WhiteBalancer, Depends(_balancer)]
 PainterDep = Annotated[Painter, Depends(_painter)]
 JobsDep = Annotated[JobDesk, Depends(_jobs)]
 CatalogDep = Annotated[ModelCatalog, Depends(_catalog)]

@@ -11,11 +11,10 @@ import base64
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
+from gateway.edit_inputs import EditInputs, edit_inputs
+from gateway.edit_results import FinishedPicture, finish
 from gateway.errors import ModelUnavailableError
 from gateway.inference import (
     InferenceBackend,
@@ -30,8 +29,8 @@ from gateway.keys.owner import current_owner
 from gateway.model_catalog import ModelCatalog
 from gateway.painting_order import TASK_MODELS, OrderDesk, PaintingOrder
 from gateway.pictures import Pictures
-from preprocessing import codec, compose, masks
-from preprocessing.arrays import Image, Mask
+from gateway.white_balancing import WhiteBalancer
+from preprocessing import codec
 
 __all__ = ["TASK_MODELS", "Painter", "PaintingOrder"]
 
@@ -50,6 +49,7 @@ class Painter:
     ) -> None:
         self._backend = backend
         self._pictures = pictures
+        self._balancer = WhiteBalancer(pictures)
         self._desk = OrderDesk(pictures, catalog, default_deadline_s=default_deadline_s)
         self._preview_every = preview_every
 
@@ -61,9 +61,8 @@ class Painter:
         """Paint the job's pictures; those of one job share batches like those of several."""
         current_owner.set(job.owner)
         order = PaintingOrder(**job.request)
-        original = (await self._pictures.decoded(order.image)) if order.image else None
-        mask = await self._pictures.mask(order.mask) if order.mask else None
-        requests = await self._requests(order, original, mask, deadline_s=_left(job))
+        inputs = await edit_inputs(order, self._pictures, self._backend)
+        requests = self._requests(order, inputs, deadline_s=_left(job))
         progress = _SharedProgress(report, len(requests))
         try:
             async with asyncio.TaskGroup() as group:
@@ -74,25 +73,11 @@ class Painter:
         except ExceptionGroup as failures:  # the queue knows our errors, not groups of them
             raise failures.exceptions[0] from failures
         done = [task.result() for task in tasks]
-        return await self._deliver(order, requests, done, original, mask)
+        return await self._deliver(order, requests, done, inputs)
 
-    async def _requests(
-        self,
-        order: PaintingOrder,
-        original: codec.DecodedImage | None,
-        mask: Mask | None,
-        *,
-        deadline_s: float | None,
+    def _requests(
+        self, order: PaintingOrder, inputs: EditInputs, *, deadline_s: float | None
     ) -> list[PictureRequest]:
-        size_wh = order.width, order.height
-        images: tuple[Image, ...] = ()
-        painted_mask = None
-        if original is not None and order.task == "inpaint" and mask is not None:
-            images = (await asyncio.to_thread(compose.resized, original.pixels, size_wh),)
-            painted_mask = np.where(masks.resize_mask(mask, size_wh), np.uint8(255), np.uint8(0))
-        elif original is not None:
-            others = [await self._pictures.decoded(name) for name in order.references]
-            images = (original.pixels, *(other.pixels for other in others))
         return [
             PictureRequest(
                 model=order.model,
@@ -108,8 +93,8 @@ class Painter:
                 preview_every=self._preview_every
                 if order.preview_every is None
                 else order.preview_every,
-                images=images,
-                mask=painted_mask,
+                images=inputs.images,
+                mask=inputs.mask,
                 is_batch=order.priority == "batch",
                 exact=order.determinism == "exact",
                 deadline_s=deadline_s,
@@ -134,30 +119,23 @@ class Painter:
         order: PaintingOrder,
         requests: list[PictureRequest],
         done: list[PictureDone],
-        original: codec.DecodedImage | None,
-        mask: Mask | None,
+        inputs: EditInputs,
     ) -> JobResult:
-        output: list[Mapping[str, Any]] = []
-        preservation: Mapping[str, Any] | None = None
-        for request, picture in zip(requests, done, strict=True):
-            finished, kept = await asyncio.to_thread(_finish, picture.image, order, original, mask)
-            stored = await self._pictures.keep(finished)
-            preservation = asdict(kept) if kept else None
-            output.append(
-                {
-                    "file_id": stored.id,
-                    "url": f"/v1/files/{stored.id}/content",
-                    "width": stored.width,
-                    "height": stored.height,
-                    "format": stored.format,
-                    "sha256": stored.sha256,
-                    "seed": request.seed,
-                }
-            )
+        finished = [
+            await finish(order, inputs, picture.image, self._pictures, self._balancer)
+            for picture in done
+        ]
+        output = [
+            {**_entry(picture), "seed": request.seed}
+            for request, picture in zip(requests, finished, strict=True)
+        ]
+        warnings = (*(inputs.original.warnings if inputs.original else ()), *order.notes)
+        for picture in finished:
+            warnings += picture.warnings
         return JobResult(
             output=tuple(output),
-            preservation=preservation,
-            warnings=original.warnings if original else (),
+            preservation=finished[-1].preservation,
+            warnings=tuple(dict.fromkeys(warnings)),
             timings={
                 "inference_s": max(picture.total_s for picture in done),
                 "stages": _sum_stages(picture.stages for picture in done),
@@ -185,15 +163,19 @@ class _SharedProgress:
             self._report.preview({**picture, "b64_json": jpeg})
 
 
-def _finish(
-    painted: Image, order: PaintingOrder, original: codec.DecodedImage | None, mask: Mask | None
-) -> tuple[Image, compose.Preservation | None]:
-    """Bring an edit back to the original's size and leave what is outside the mask alone."""
-    if original is None or not order.keep_size:
-        return painted, None
-    if mask is None or order.preserve == "none":
-        return compose.resized(painted, (original.width, original.height)), None
-    return compose.paste(original.pixels, painted, mask, feather_px=order.feather)
+def _entry(picture: FinishedPicture) -> dict[str, Any]:
+    stored = picture.stored
+    entry: dict[str, Any] = {
+        "file_id": stored.id,
+        "url": f"/v1/files/{stored.id}/content",
+        "width": stored.width,
+        "height": stored.height,
+        "format": stored.format,
+        "sha256": stored.sha256,
+    }
+    if picture.cube is not None:
+        entry["cube_url"] = f"/v1/files/{picture.cube.id}/content"
+    return entry
 
 
 def _left(job: Job) -> float | None:

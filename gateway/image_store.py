@@ -19,7 +19,7 @@ from obstore.store import LocalStore, MemoryStore
 from gateway.errors import NotFoundError, StorageFullError
 from gateway.keys.owner import current_owner
 
-_THREAD_FROM_BYTES = 256 * 1024
+_QUICK_BYTES = 256 * 1024
 _ID = re.compile(r"file_[0-9a-f]{40}")
 
 
@@ -32,7 +32,7 @@ class StoredImage:
     width: int
     height: int
     format: str
-    """"png", "jpeg" or "webp", ..."""
+    """"png", "jpeg", "webp", ..., or "cube" for a colour transform."""
     bytes: int
     warnings: tuple[str, ...] = ()
     """What was left out or changed when it was read, e.g. further frames."""
@@ -40,7 +40,7 @@ class StoredImage:
     @property
     def media_type(self) -> str:
         """Content type of the bytes."""
-        return f"image/{self.format}"
+        return "text/plain" if self.format == "cube" else f"image/{self.format}"
 
 
 class ImageStore:
@@ -108,8 +108,12 @@ class ImageStore:
         listing = obstore.list(self._store, prefix=_owner_key(image_id, ""), chunk_size=1)
         return bool(await listing.collect_async())
 
-    async def _require_visible(self, image_id: str) -> None:
-        """Raise where the picture is not one of whoever asks."""
+    async def require_visible(self, image_id: str) -> None:
+        """Check that a picture is one of whoever asks; without keys every picture is.
+
+        Raises:
+            NotFoundError: it is another key's, or not there.
+        """
         if owner := current_owner.get():
             try:
                 await obstore.head_async(self._store, _owner_key(image_id, owner))
@@ -129,7 +133,7 @@ class ImageStore:
     async def _read(self, key: str, image_id: str) -> bytes:
         if not _ID.fullmatch(image_id):
             raise NotFoundError(f"There is no file {image_id[:80]!r}.")
-        await self._require_visible(image_id)
+        await self.require_visible(image_id)
         try:
             result = await obstore.get_async(self._store, key)
             return bytes(await result.bytes_async())
@@ -138,10 +142,10 @@ class ImageStore:
 
 
 async def _digest(data: bytes) -> str:
-    """SHA-256; of large files in a thread, for it takes milliseconds per megabyte."""
-    if len(data) < _THREAD_FROM_BYTES:
+    """SHA-256; of large files in a thread: 25 MB would hold the event loop up for 30 to 60 ms."""
+    if len(data) < _QUICK_BYTES:
         return hashlib.sha256(data).hexdigest()
-    return (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
+    return await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
 
 
 def _content_key(image_id: str) -> str:

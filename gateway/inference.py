@@ -18,6 +18,7 @@ GENERATION_MODEL = "qwen_image"
 EDIT_MODEL = "qwen_image_edit"
 TEXT_PROMPT_MODELS = ("clip_text", "clip_image")
 """What text prompts for masks need; a repository may lack them."""
+PREFILL_MODEL = "lama"
 PIPELINE_MODELS = (GENERATION_MODEL, EDIT_MODEL)
 
 
@@ -140,6 +141,15 @@ class InferenceBackend(Protocol):
         """Paint a picture: `StepDone` for each step, then `PictureDone`.
 
         Closing the iterator cancels the work in the model server.
+        """
+        ...
+
+    async def fill(
+        self, image: npt.NDArray[np.uint8], hole: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.uint8]:
+        """Guess what is in the hole, (H, W) with 255 in it, of a picture (H, W, 3).
+
+        Raises `ModelUnavailableError` where the repository has no model for it.
         """
         ...
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from gateway.errors import RetouchError
+from gateway.errors import ModelUnavailableError, RetouchError
 from gateway.inference import (
     PIPELINE_MODELS,
+    PREFILL_MODEL,
     SEGMENTATION_MODEL,
     TEXT_PROMPT_MODELS,
     ModelHealth,
@@ -42,6 +43,8 @@ class FakeBackend:
     """Raised by every call when set."""
     adapters: tuple[str, ...] = ()
     """LoRA adapters that its pipelines have."""
+    fills: bool = False
+    """Whether it has a prefill model; that one fills with grey 99."""
     painted: list[PictureRequest] = field(default_factory=list)
     segmentations: int = 0
     segmentation_version: str = "1"
@@ -111,6 +114,14 @@ class FakeBackend:
             yield PictureDone(image, 0.0, self._stages(request))
         finally:
             self.painting -= 1
+
+    async def fill(
+        self, image: npt.NDArray[np.uint8], hole: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.uint8]:
+        """Grey in the hole."""
+        if not self.fills:
+            raise ModelUnavailableError(f"The repository has no model {PREFILL_MODEL}.")
+        return np.where(hole[..., None] > 0, np.uint8(99), image)
 
     def _stages(self, request: PictureRequest) -> dict[str, dict[str, float]]:
         """A prompt that was painted before is known."""

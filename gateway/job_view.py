@@ -49,7 +49,8 @@ async def _mask_view(job: Job, pictures: Pictures) -> dict[str, Any] | None:
     mask_id = job.request.get("mask")
     if not mask_id:
         return None
-    view = {"file_id": mask_id, "polarity": "white", "coverage": None, "bbox": None}
+    polarity = job.request.get("mask_polarity") or "white"
+    view = {"file_id": mask_id, "polarity": polarity, "coverage": None, "bbox": None}
     try:
         mask = await pictures.mask(mask_id)
     except NotFoundError:  # its owner deleted it since

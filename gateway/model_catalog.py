@@ -18,6 +18,11 @@ class ModelDefaults:
     size_multiple: int = 16
     """Pixels in steps of which the model makes pictures."""
 
+    @property
+    def area(self) -> int:
+        """Pixels of a picture when a request names no size."""
+        return self.size_wh[0] * self.size_wh[1]
+
 
 class ModelCatalog:
     """Health of every model, written by the supervisor, read by routes and use cases."""

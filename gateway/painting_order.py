@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.errors import InvalidRequestError, ModelUnavailableError, UnsupportedValueError
-from gateway.inference import EDIT_MODEL, GENERATION_MODEL
+from gateway.edit_tasks import (
+    TASKS,
+    model_of,
+    prompt_of,
+    require_adapters,
+    require_parts,
+    with_task_adapter,
+)
+from gateway.errors import ModelUnavailableError
 from gateway.model_catalog import ModelCatalog, ModelDefaults
 from gateway.pictures import Pictures
 from gateway.rejections import rejections
 from preprocessing import masks
+from preprocessing.crop import Box, plan_crop
+from preprocessing.prefill import BRUSH_GROW_PX
 from preprocessing.sizes import check_size, fit_area
 
-TASK_MODELS = {"generate": GENERATION_MODEL, "edit": EDIT_MODEL, "inpaint": GENERATION_MODEL}
+TASK_MODELS = {task: rule.model for task, rule in TASKS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +57,20 @@ class PaintingOrder:
     """Whether an edit comes back at the size of its picture rather than as it was painted."""
     preview_every: int | None = None
     """Steps between two previews; None for the gateway's own setting."""
+    reference_mask: str | None = None
+    crop: Box | None = None
+    """What of a large photograph is painted, xyxy; None for all of it."""
+    mask_polarity: str = "white"
+    """How the mask was read that became `mask`."""
+    prefill_grow: int = BRUSH_GROW_PX
+    keep_alpha: bool = False
+    notes: tuple[str, ...] = ()
+    """Warnings about what came in."""
+
+    def __post_init__(self) -> None:
+        if self.crop is not None:  # a list where the order was kept as JSON
+            x0, y0, x1, y1 = self.crop
+            object.__setattr__(self, "crop", (x0, y0, x1, y1))
 
 
 class OrderDesk:
@@ -65,25 +88,27 @@ class OrderDesk:
 
         Raises:
             InvalidRequestError: a picture or a prompt is missing, or does not go with the task.
-            UnsupportedValueError: a size that the model does not paint, an adapter it has not.
+            UnsupportedValueError: a part that the task has no use for, a size that the model does
+                not paint, an adapter it has not.
             ModelUnavailableError: the task's model is not there.
             NotFoundError: a file is unknown.
         """
         task = wanted["task"]
-        model = TASK_MODELS[task]
+        model = model_of(wanted)
         defaults = self._catalog.defaults(model)
         if defaults is None:
             raise ModelUnavailableError(f"Model {model} is not ready yet; see /health/ready.")
-        _require_parts(task, wanted)
-        adapters = wanted.get("adapters") or {}
-        _require_adapters(model, adapters, self._catalog.adapters(model))
-        width, height = await self._size(task, wanted, defaults)
-        if wanted.get("mask"):
-            await self._check_mask(wanted["mask"], wanted["image"])
+        require_parts(wanted)
+        prompt = prompt_of(wanted)
+        known = self._catalog.adapters(model)
+        adapters = with_task_adapter(task, wanted.get("adapters") or {}, known)
+        require_adapters(model, adapters, known)
+        crop = await self._crop(wanted, defaults.area) if wanted.get("mask") else None
+        width, height = await self._size(task, wanted, defaults, crop)
         return PaintingOrder(
             task=task,
             model=model,
-            prompt=wanted["prompt"],
+            prompt=prompt,
             negative_prompt=wanted.get("negative_prompt") or "",
             image=wanted.get("image"),
             references=tuple(wanted.get("reference") or ()),
@@ -103,10 +128,20 @@ class OrderDesk:
             deadline_s=_first(wanted.get("deadline_s"), self._default_deadline_s),
             keep_size=wanted.get("keep_size", True),
             preview_every=wanted.get("preview_every"),
+            reference_mask=wanted.get("reference_mask"),
+            crop=crop,
+            mask_polarity=wanted.get("mask_polarity") or "white",
+            prefill_grow=_first(wanted.get("prefill_grow"), BRUSH_GROW_PX),
+            keep_alpha=bool(wanted.get("keep_alpha")),
+            notes=tuple(wanted.get("notes") or ()),
         )
 
     async def _size(
-        self, task: str, wanted: Mapping[str, Any], defaults: ModelDefaults
+        self,
+        task: str,
+        wanted: Mapping[str, Any],
+        defaults: ModelDefaults,
+        crop: Box | None,
     ) -> tuple[int, int]:
         size = wanted.get("size") or "auto"
         if size != "auto":
@@ -117,42 +152,22 @@ class OrderDesk:
         if task == "generate":
             return defaults.size_wh
         image = await self._pictures.store.info(wanted["image"])
-        return fit_area(
-            (image.width, image.height),
-            defaults.size_wh[0] * defaults.size_wh[1],
-            multiple=defaults.size_multiple,
-        )
+        x0, y0, x1, y1 = crop or (0, 0, image.width, image.height)
+        return fit_area((x1 - x0, y1 - y0), defaults.area, multiple=defaults.size_multiple)
 
-    async def _check_mask(self, mask_id: str, image_id: str) -> None:
-        image = await self._pictures.store.info(image_id)
-        mask = await self._pictures.mask(mask_id)
+    async def _crop(self, wanted: Mapping[str, Any], area: int) -> Box | None:
+        """Check the mask, and plan what of the picture is painted."""
+        image = await self._pictures.store.info(wanted["image"])
+        mask = await self._pictures.mask(wanted["mask"])
+        image_wh = image.width, image.height
         with rejections("/mask"):
-            masks.require_size(mask, (image.width, image.height))
+            masks.require_size(mask, image_wh)
             masks.require_usable(mask)
-
-
-def _require_parts(task: str, wanted: Mapping[str, Any]) -> None:
-    """Each task has pictures it cannot do without and pictures it has no use for."""
-    needs = {"generate": (), "edit": ("image",), "inpaint": ("image", "mask")}[task]
-    for part in needs:
-        if not wanted.get(part):
-            raise InvalidRequestError(f"Task {task} needs {part}.", pointer=f"/{part}")
-    useless = {"generate": ("image", "mask", "reference"), "inpaint": ("reference",), "edit": ()}
-    for part in useless[task]:
-        if wanted.get(part):
-            raise UnsupportedValueError(f"Task {task} takes no {part}.", pointer=f"/{part}")
-    if task != "inpaint" and wanted.get("strength") is not None:
-        raise UnsupportedValueError(f"Task {task} takes no strength.", pointer="/strength")
-    if not str(wanted.get("prompt") or "").strip():
-        raise InvalidRequestError(f"Task {task} needs a prompt; it is empty.", pointer="/prompt")
-
-
-def _require_adapters(model: str, wanted: Iterable[str], known: Sequence[str]) -> None:
-    for name in wanted:
-        if name not in known:
-            there_are = ", ".join(known) or "none"
-            message = f"Model {model} has no adapter {name!r}; it has: {there_are}."
-            raise UnsupportedValueError(message, pointer=f"/adapters/{name}")
+        box = masks.bounding_box(mask)
+        is_off = wanted.get("crop") == "off" or (wanted.get("size") or "auto") != "auto"
+        if is_off or box is None:
+            return None
+        return plan_crop(box, image_wh, area)
 
 
 def _first(value: Any, default: Any) -> Any:

@@ -13,7 +13,7 @@ from gateway.errors import ImageInvalidError
 from gateway.image_store import ImageStore, StoredImage
 from gateway.rejections import rejections
 from preprocessing import codec, masks
-from preprocessing.arrays import Image, Mask
+from preprocessing.arrays import Image, Mask, Plane
 from preprocessing.image_header import ImageLimits
 
 _DATA_URL = re.compile(r"data:[\w.+/-]*(;[\w=.+-]+)*;base64,", re.ASCII)
@@ -24,15 +24,17 @@ class Pictures:
 
     def __init__(self, store: ImageStore, limits: ImageLimits, *, cache_bytes: int = 0) -> None:
         self.store = store
-        self._limits = limits
+        self.limits = limits
         self._cache_bytes = cache_bytes
         self._recent: OrderedDict[str, codec.DecodedImage] = OrderedDict()
         """Pixels of the pictures used last: an upload is followed by its first click."""
+        self._recent_levels: OrderedDict[str, Plane] = OrderedDict()
+        """The masks used last: a job looks at its mask three times."""
 
     @property
     def max_pixels(self) -> int:
         """Most pixels a picture may have."""
-        return self._limits.max_pixels
+        return self.limits.max_pixels
 
     async def take_in(self, data: bytes, *, pointer: str | None = None) -> StoredImage:
         """Check a picture in full and keep its bytes as they came.
@@ -61,6 +63,7 @@ class Pictures:
     async def decoded(self, image_id: str) -> codec.DecodedImage:
         """Pixels of a stored picture, upright RGB; not to be written to."""
         if image_id in self._recent:
+            await self.store.require_visible(image_id)
             self._recent.move_to_end(image_id)
             return self._recent[image_id]
         data = await self.store.content(image_id)
@@ -70,8 +73,23 @@ class Pictures:
 
     async def mask(self, image_id: str, *, pointer: str = "/mask") -> Mask:
         """A stored picture read as a mask: white = edit, from mid-grey on."""
-        data = await self.store.content(image_id)
-        return await asyncio.to_thread(self._decode_mask, data, pointer)
+        return masks.binarise(await self.levels(image_id, pointer=pointer))
+
+    async def levels(self, image_id: str, *, pointer: str = "/mask") -> Plane:
+        """A stored picture read as a soft mask: (H, W) uint8, white = edit; not written to."""
+        levels = self._recent_levels.get(image_id)
+        if levels is None:
+            data = await self.store.content(image_id)
+            levels = await asyncio.to_thread(self._decode_mask, data, pointer)
+            self._remember_levels(image_id, levels)
+        await self.store.require_visible(image_id)
+        return levels
+
+    async def keep_levels(self, levels: Plane) -> StoredImage:
+        """Store a soft mask as PNG."""
+        stored = await self.keep(levels)
+        self._remember_levels(stored.id, levels)
+        return stored
 
     async def keep_mask(self, mask: Mask) -> tuple[StoredImage, bytes]:
         """Store a mask as PNG; the record and the bytes."""
@@ -83,9 +101,9 @@ class Pictures:
         """Store a PNG that we made."""
         return await self.store.put(data, width=size_wh[0], height=size_wh[1], format="png")
 
-    async def keep(self, pixels: Image) -> StoredImage:
-        """Store a picture as PNG."""
-        data = await asyncio.to_thread(codec.encode_png, pixels)
+    async def keep(self, pixels: Image | Plane, *, alpha: Plane | None = None) -> StoredImage:
+        """Store a picture, or the levels of a soft mask, as PNG."""
+        data = await asyncio.to_thread(codec.encode_png, pixels, alpha=alpha)
         height, width = pixels.shape[:2]
         return await self.store.put(data, width=width, height=height, format="png")
 
@@ -96,6 +114,7 @@ class Pictures:
             NotFoundError: no such picture.
         """
         self._recent.pop(image_id, None)
+        self._recent_levels.pop(image_id, None)
         await self.store.delete(image_id)
 
     def _remember(self, image_id: str, decoded: codec.DecodedImage) -> None:
@@ -103,13 +122,18 @@ class Pictures:
         while sum(entry.pixels.nbytes for entry in self._recent.values()) > self._cache_bytes:
             self._recent.popitem(last=False)
 
+    def _remember_levels(self, image_id: str, levels: Plane) -> None:
+        self._recent_levels[image_id] = levels
+        while sum(entry.nbytes for entry in self._recent_levels.values()) > self._cache_bytes // 4:
+            self._recent_levels.popitem(last=False)
+
     def _decode(self, data: bytes, pointer: str | None) -> codec.DecodedImage:
         with rejections(pointer):
-            return codec.decode_image(data, self._limits)
+            return codec.decode_image(data, self.limits)
 
-    def _decode_mask(self, data: bytes, pointer: str) -> Mask:
+    def _decode_mask(self, data: bytes, pointer: str) -> Plane:
         with rejections(pointer):
-            return masks.binarise(codec.decode_mask(data, self._limits))
+            return codec.decode_mask(data, self.limits)
 
 
 def _decode_data_url(url: str, pointer: str | None) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from gateway.edit_schemas import EditFields
 from gateway.mask_schemas import MaskPrompt
 
 AdapterName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
@@ -17,6 +18,18 @@ class _Request(BaseModel):
     """Unknown fields are refused: a misspelt parameter must not be ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class JobMask(MaskPrompt):
+    """The mask of a job by prompt: an object, or several together."""
+
+    prompts: list[MaskPrompt] = Field(
+        default_factory=list, max_length=20, description="Several objects, instead of one."
+    )
+    grow: int = Field(0, ge=0, le=256, description="Pixels to widen the mask by.")
+    feather: int | None = Field(
+        None, ge=0, le=256, description="The job's feather, where the job names none."
+    )
 
 
 class FileInfo(BaseModel):
@@ -31,7 +44,7 @@ class FileInfo(BaseModel):
     warnings: list[str] = Field(description="What was left out or changed when it was read.")
 
 
-class JobRequest(_Request):
+class JobRequest(_Request, EditFields):
     """What to paint."""
 
     model_config = ConfigDict(
@@ -51,18 +64,35 @@ class JobRequest(_Request):
                     "image": "file_6f1c...",
                     "mask": {"points": [[412, 300]]},
                 },
+                {
+                    "task": "remove",
+                    "image": "file_6f1c...",
+                    "mask": {"points": [[412, 300]], "grow": 8, "feather": 4},
+                },
+                {
+                    "task": "insert",
+                    "image": "file_6f1c...",
+                    "mask": "file_a07b...",
+                    "reference": ["file_9d2e..."],
+                    "reference_mask": "file_31c8...",
+                },
+                {"task": "white_balance", "image": "file_6f1c..."},
             ]
         },
     )
-    task: Literal["generate", "edit", "inpaint"]
-    prompt: str = Field("", max_length=8000)
+    task: Literal["generate", "edit", "inpaint", "insert", "remove", "white_balance"]
+    prompt: str = Field(
+        "", max_length=8000, description="May be empty for remove, white_balance and a reference."
+    )
     negative_prompt: str = Field("", max_length=8000)
     image: str | None = Field(None, description="A file id or a data URL; in multipart, a part.")
-    mask: str | MaskPrompt | None = Field(
-        None, description="A file id, a data URL (white = edit), or a smart-mask prompt."
+    mask: str | JobMask | None = Field(
+        None, description="A file id, a data URL, or a smart-mask prompt."
     )
     reference: list[str] = Field(
-        default_factory=list, max_length=3, description="Further condition images of an edit."
+        default_factory=list,
+        max_length=3,
+        description="insert: the object; edit and inpaint: further condition images.",
     )
     seed: int | None = Field(None, ge=0, lt=2**63 - 16)
     num_inference_steps: int | None = Field(None, ge=1, le=100)
@@ -77,8 +107,10 @@ class JobRequest(_Request):
     )
     size: Size = Field("auto", description="WxH in steps of 16; auto fits the picture or model.")
     n: int = Field(1, ge=1, le=4, description="Pictures; the seed rises by 1 for each.")
-    preserve: Literal["exact", "none"] = Field(
-        "exact", description="exact: outside the mask the result equals the input bit for bit."
+    preserve: Literal["exact", "soft", "none"] = Field(
+        "exact",
+        description="exact: outside the mask the result equals the input bit for bit; soft: the "
+        "mask's levels are weights and the feather lies on both sides; none: the model's picture.",
     )
     feather: int = Field(8, ge=0, le=256, description="Pixels of blending inside the mask's edge.")
     priority: Literal["interactive", "batch"] = Field(
@@ -96,6 +128,14 @@ class JobRequest(_Request):
     )
     metadata: dict[str, str] = Field(default_factory=dict, max_length=16)
 
+    @field_validator("seed", "num_inference_steps", "n", "true_cfg_scale", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any) -> Any:
+        """JSON's true is no number; pydantic would take it for 1."""
+        if isinstance(value, bool):
+            raise ValueError("Input should be a number, not true or false")
+        return value
+
 
 class JobOutput(BaseModel):
     """One finished picture."""
@@ -107,6 +147,7 @@ class JobOutput(BaseModel):
     format: str
     sha256: str
     seed: int
+    cube_url: str | None = Field(None, description="white_balance: the transform as a .cube file.")
 
 
 class StageTiming(BaseModel):

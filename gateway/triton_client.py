@@ -1,5 +1,5 @@
-"""The port over Triton's gRPC; with `triton_masks.py` and `triton_canaries.py` the only files
-that know tensor names.
+"""The port over Triton's gRPC; with `triton_masks.py`, `triton_canaries.py` and
+`triton_prefill.py` the only files that know tensor names.
 
 Painting uses the asynchronous client, because a job spends its time waiting.
 """
@@ -19,7 +19,7 @@ import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
-from gateway import triton_canaries
+from gateway import triton_canaries, triton_prefill
 from gateway.errors import InferenceTimeoutError, ModelUnavailableError, RetouchError
 from gateway.inference import (
     PIPELINE_MODELS,
@@ -100,6 +100,12 @@ class TritonBackend:
             elif event["event"] == "image":
                 image = result.as_numpy("IMAGE")
                 yield PictureDone(image, event["total_s"], event.get("timings") or {})
+
+    async def fill(
+        self, image: npt.NDArray[np.uint8], hole: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.uint8]:
+        """Ask the prefill model, if the repository has one."""
+        return await triton_prefill.fill(self._async, image, hole)
 
     async def _stream(
         self,

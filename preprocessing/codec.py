@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 from PIL.ImageFile import ImageFile
 
 from preprocessing.arrays import Image, Mask, Plane
-from preprocessing.colour import orientation_of, over, split_alpha, to_srgb, turn_upright
+from preprocessing.colour import orientation_of, over, split_alpha, to_srgb, turn_upright, turned
 from preprocessing.errors import ImageRejectedError
 from preprocessing.image_header import (
     DEFAULT_LIMITS,
@@ -78,14 +78,15 @@ def decode_image(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> DecodedIm
     """
     opened, header = open_image(data, limits)
     with reading(header.format):
-        pixels = _fast_pixels(data, opened, header)
+        pixels = fast_pixels(data, opened, header)
         if pixels is None:
             opened.load()
         orientation, notes = orientation_of(opened)
         profile = opened.info.get("icc_profile")
         notes += _frame_notes(header)
-        if pixels is not None and orientation == 1 and not profile:
-            return DecodedImage(pixels, None, header, notes)
+        if pixels is not None and not profile:
+            upright = np.ascontiguousarray(turned(pixels, orientation))
+            return DecodedImage(upright, None, header, notes)
         picture = opened if pixels is None else PillowImage.fromarray(pixels)
         colours, alpha = split_alpha(picture)
         srgb, profile_notes = to_srgb(colours, profile)
@@ -96,8 +97,22 @@ def decode_image(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> DecodedIm
 def decode_mask(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Plane:
     """Decode a mask: (H, W) uint8, white = edit.
 
-    Luminance (ITU-R 601-2, as Pillow's convert), composited on black where there is alpha.
-    Colour profiles are ignored: the values are data.
+    As `decode_layers`, composited on black where there is alpha.
+
+    Raises:
+        ImageRejectedError: as `decode_image`.
+    """
+    grey, opacity, _ = decode_layers(data, limits)
+    return grey if opacity is None else over(grey, opacity, 0)
+
+
+def decode_layers(
+    data: bytes, limits: ImageLimits = DEFAULT_LIMITS
+) -> tuple[Plane, Plane | None, tuple[str, ...]]:
+    """Decode luminance and alpha, (H, W) uint8 each, alpha None where there is none, and warnings.
+
+    Luminance is ITU-R 601-2, as Pillow's convert, not composited. Colour profiles are ignored: the
+    values are data.
 
     Raises:
         ImageRejectedError: as `decode_image`.
@@ -105,11 +120,10 @@ def decode_mask(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Plane:
     opened, header = open_image(data, limits)
     with reading(header.format):
         opened.load()
-        orientation, _ = orientation_of(opened)
+        orientation, notes = orientation_of(opened)
         colours, alpha = split_alpha(opened)
         grey = np.asarray(turn_upright(colours.convert("L"), orientation))
-    opacity = _plane(alpha, orientation)
-    return grey if opacity is None else over(grey, opacity, 0)
+    return grey, _plane(alpha, orientation), notes + _frame_notes(header)
 
 
 def encode_png(pixels: Image | Plane, *, alpha: Plane | None = None) -> bytes:
@@ -152,8 +166,11 @@ def encode_webp(pixels: Image, quality: int = 90) -> bytes:
     return _imencode(".webp", _bgr(pixels), cv2.IMWRITE_WEBP_QUALITY, quality)
 
 
-def _fast_pixels(data: bytes, opened: ImageFile, header: ImageHeader) -> Image | None:
-    """Stored RGB pixels from a faster decoder than Pillow; None where only Pillow gets it right."""
+def fast_pixels(data: bytes, opened: ImageFile, header: ImageHeader) -> Image | None:
+    """Stored RGB pixels from a faster decoder than Pillow; None where only Pillow gets it right.
+
+    Raises what a decoder raises on a damaged file: call it within `reading`.
+    """
     if header.format == "jpeg" and header.mode == "RGB":
         pixels = simplejpeg.decode_jpeg(data, strict=True)
     elif header.format == "png" and _is_plain_png(data):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms
 
 from preprocessing.arrays import Plane
 from preprocessing.errors import ImageRejectedError
 
+Depth = TypeVar("Depth", np.uint8, np.uint16)
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,7 +50,7 @@ def split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         raise ImageRejectedError(
             "image_unreadable", f"The colour mode must be one of {known}; it is {picture.mode}."
         )
-    return picture.convert(_TO_BASE[picture.mode]), None
+    return _as_mode(picture, _TO_BASE[picture.mode]), None
 
 
 def to_srgb(colours: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
@@ -56,17 +60,17 @@ def to_srgb(colours: Image.Image, profile: bytes | None) -> tuple[Image.Image, t
     sRGB: a conversion would only add rounding. A broken profile is ignored and reported.
     """
     if not profile:
-        return colours.convert("RGB"), ()
+        return _as_mode(colours, "RGB"), ()
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if colours.mode != "CMYK" and "sRGB" in ImageCms.getProfileDescription(source):
-            return colours.convert("RGB"), ()
+            return _as_mode(colours, "RGB"), ()
         srgb = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(colours, source, srgb, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         converted = None
     if converted is None:
-        return colours.convert("RGB"), (BROKEN_PROFILE,)
+        return _as_mode(colours, "RGB"), (BROKEN_PROFILE,)
     return converted, ()
 
 
@@ -87,18 +91,45 @@ def turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
     return picture if orientation == 1 else picture.transpose(_UPRIGHT[orientation])
 
 
+def turned(pixels: npt.NDArray[Depth], orientation: int) -> npt.NDArray[Depth]:
+    """`turn_upright` for an array (H, W, ...) (EXIF 2.3, table 4.6.4.A); a view."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
 def over(colours: Plane, alpha: Plane, background: int) -> Plane:
     """Composite on a grey level; `colours` (H, W) or (H, W, 3) uint8, alpha (H, W) uint8.
 
     >>> over(np.uint8([[0, 0]]), np.uint8([[255, 0]]), 255)
     array([[  0, 255]], dtype=uint8)
     """
-    weight = alpha.astype(np.uint16)
-    if colours.ndim == 3:
-        weight = weight[..., None]
-    mixed = colours * weight + np.uint16(background) * (np.uint16(255) - weight)
-    return ((mixed + np.uint16(127)) // np.uint16(255)).astype(np.uint8)
+    mixed = np.empty(colours.shape, np.uint8)
+    for rows in _strips(len(colours)):
+        weight = alpha[rows].astype(np.uint16)
+        if colours.ndim == 3:
+            weight = weight[..., None]
+        total = colours[rows] * weight + np.uint16(background) * (np.uint16(255) - weight)
+        mixed[rows] = (total + np.uint16(127)) // np.uint16(255)
+    return mixed
+
+
+def _as_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """Converted where it has another mode; Pillow would copy it otherwise."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _to_8_bits(values: np.ndarray[tuple[int, ...], np.dtype[np.uint16]]) -> Plane:
-    return ((values.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
+    scaled = np.empty(values.shape, np.uint8)
+    for rows in _strips(len(values)):
+        scaled[rows] = (values[rows].astype(np.uint32) * 255 + 32_767) // 65_535
+    return scaled
+
+
+def _strips(height: int, rows: int = 256) -> Iterator[slice]:
+    """Few rows at a time: what is computed on the way has two to four bytes per value."""
+    return (slice(top, top + rows) for top in range(0, height, rows))

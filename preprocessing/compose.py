@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import cv2
 import numpy as np
 
-from preprocessing.arrays import Floats, Image, Mask
-from preprocessing.masks import bounding_box, coverage, require_size
+from preprocessing.arrays import Floats, Image, Mask, Plane
+from preprocessing.masks import binarise, bounding_box, coverage, require_size
+
+
+class Preserve(StrEnum):
+    """What becomes of the original outside the mask."""
+
+    EXACT = "exact"
+    """Equal bit for bit; the blend lies inside the mask's edge."""
+    SOFT = "soft"
+    """The mask's levels are the weights, and the blend lies on both sides of its edge."""
+    NONE = "none"
+    """Nothing is put back: the picture is the generator's."""
 
 
 @dataclass(frozen=True)
@@ -16,47 +28,112 @@ class Preservation:
     """What is left of the original, measured on the result."""
 
     outside_equal: bool
-    """Every pixel outside the mask is the original's, bit for bit."""
+    """Every pixel outside the mask (soft: and its blend) is the original's, bit for bit."""
     outside_max_abs: int
     """Largest difference of a channel outside the mask, 0 to 255."""
     feather_px: int
-    """Width of the ramp inside the mask that was used."""
+    """Width of the ramp that was used."""
     mask_coverage: float
     """Share of the picture in the mask, 0 to 1."""
     mask_box: tuple[int, int, int, int]
     """Bounding box of the mask, xyxy, exclusive; all 0 for an empty mask."""
+    shift: tuple[float, float] = (0.0, 0.0)
+    """What the generator had moved, x and y in pixels of the original, and was moved back."""
+    scale: float = 1.0
+    """By how much it had zoomed, and was zoomed back."""
+    ring_delta_e: float | None = None
+    """Mean CIEDE2000 between original and edit on the ring around the mask, after that."""
 
 
 def paste(
-    original: Image, edited: Image, mask: Mask, *, feather_px: int = 8
+    original: Image,
+    edited: Image,
+    mask: Mask | Plane,
+    *,
+    feather_px: int = 8,
+    preserve: Preserve = Preserve.EXACT,
 ) -> tuple[Image, Preservation]:
     """Blend `edited` into `original` within the mask.
 
-    The weight of the edit is 0 outside the mask and rises inside it with the distance to its edge:
-    d / (feather_px + 1) in pixels, up to 1. A mask too thin for that gets a ramp of half its depth,
-    so that its middle is fully edited. The picture's own edge is no edge of the mask.
+    With `exact` the weight of the edit is 0 outside the mask and rises inside it with the distance
+    to its edge: d / (feather_px + 1) in pixels, up to 1. A mask too thin for that gets a ramp of
+    half its depth, so that its middle is fully edited. The picture's own edge is no edge of the
+    mask. With `soft` the weight is the mask's level, blurred over `feather_px` on both sides.
 
     Args:
         original: (H, W, 3) uint8.
         edited: (h, w, 3) uint8, resized to the original's size if it differs.
-        mask: (H, W) bool.
+        mask: (H, W) bool, or uint8 levels; for `exact` those from 128 on are the mask.
         feather_px: width of the ramp in pixels, 0 for a hard edge.
+        preserve: exact or soft.
 
     Raises:
         MaskRejectedError: mask_size, the mask is not as large as the original.
-        ValueError: feather_px is below 0.
+        ValueError: feather_px is below 0, or preserve is none.
     """
+    result, outside, feather_px = blend(
+        original, edited, mask, feather_px=feather_px, preserve=preserve
+    )
+    return result, measure(original, result, mask, outside=outside, feather_px=feather_px)
+
+
+def blend(
+    original: Image,
+    edited: Image,
+    mask: Mask | Plane,
+    *,
+    feather_px: int = 8,
+    preserve: Preserve = Preserve.EXACT,
+) -> tuple[Image, Mask, int]:
+    """As `paste`, without measuring: the result, where the weight is 0, and the ramp's width."""
     if feather_px < 0:
         raise ValueError(f"The feather must be at least 0 pixels; got {feather_px}.")
+    if preserve is Preserve.NONE:
+        raise ValueError("With preserve none there is nothing to paste.")
+    inside = selected(mask)
     size_wh = original.shape[1], original.shape[0]
-    require_size(mask, size_wh)
-    box = bounding_box(mask)
+    require_size(inside, size_wh)
     result = original.copy()
+    if preserve is Preserve.SOFT:
+        weight = _blurred(mask, feather_px)
+        outside = weight == 0
+        box = bounding_box(~outside)
+    else:
+        outside, box = ~inside, bounding_box(inside)
+        weight = np.zeros((0, 0), np.float32)
+        if box is not None:
+            weight, feather_px = _ramp(inside, box, feather_px)
     if box is not None:
-        weight, feather_px = _ramp(mask, box, feather_px)
         area = np.s_[box[1] : box[3], box[0] : box[2]]
+        weight = weight[area] if preserve is Preserve.SOFT else weight
         result[area] = _blend(original[area], resized(edited, size_wh)[area], weight)
-    return result, _measure(original, result, mask, feather_px)
+    return result, outside, feather_px
+
+
+def measure(
+    original: Image, result: Image, mask: Mask | Plane, *, outside: Mask, feather_px: int
+) -> Preservation:
+    """Compare a result with its original where `outside` is set."""
+    inside = selected(mask)
+    largest = int(cv2.norm(original, result, cv2.NORM_INF, mask=outside.view(np.uint8)))
+    box = bounding_box(inside) or (0, 0, 0, 0)
+    return Preservation(largest == 0, largest, feather_px, coverage(inside), box)
+
+
+def selected(mask: Mask | Plane) -> Mask:
+    """A bool mask as it is, levels from 128 on."""
+    return mask if mask.dtype == np.bool_ else binarise(mask)  # type: ignore[arg-type, return-value]
+
+
+def _blurred(mask: Mask | Plane, feather_px: int) -> Floats:
+    """Levels as weights, 0 to 1, spread by at most `feather_px`."""
+    levels = mask.astype(np.float32) if mask.dtype == np.bool_ else mask / np.float32(255)
+    if feather_px == 0:
+        return np.asarray(levels, np.float32)
+    side = 2 * feather_px + 1
+    blurred = cv2.blur(levels, (side, side), borderType=cv2.BORDER_REPLICATE)
+    # A running sum leaves dust where the weight is 0; a level of a mask is at least 1/255.
+    return np.where(blurred < 1e-5, np.float32(0), np.asarray(blurred, np.float32))
 
 
 def _ramp(mask: Mask, box: tuple[int, int, int, int], feather_px: int) -> tuple[Floats, int]:
@@ -85,10 +162,3 @@ def _blend(original: Image, edited: Image, weight: Floats) -> Image:
     base = original.astype(np.float32)
     mixed = base + (edited.astype(np.float32) - base) * weight[..., None]
     return np.asarray(np.rint(mixed), np.uint8)
-
-
-def _measure(original: Image, result: Image, mask: Mask, feather_px: int) -> Preservation:
-    outside = (~mask).view(np.uint8)
-    largest = int(cv2.norm(original, result, cv2.NORM_INF, mask=outside))
-    box = bounding_box(mask) or (0, 0, 0, 0)
-    return Preservation(largest == 0, largest, feather_px, coverage(mask), box)

@@ -3,7 +3,7 @@
     RejectedError (a ValueError)
     ├── ImageRejectedError   image_unreadable, unsupported_format, image_too_large, image_too_small,
     │                        image_aspect
-    ├── MaskRejectedError    mask_empty, mask_full, mask_size, mask_unreadable, ops_order
+    ├── MaskRejectedError    mask_empty, mask_full, mask_size, mask_unreadable, mask_no_alpha, ops_order
     ├── PromptRejectedError  point_outside, box_outside, box_empty, labels_mismatch, prompt_empty,
     │                        scribble_empty, mask_hint_empty, mask_size
     └── SizeRejectedError    unsupported_size

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
+from pi_heif import HeifImageFile
 from PIL import (
+    AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
@@ -33,6 +35,11 @@ _FORMATS: tuple[tuple[bytes, str, type[ImageFile.ImageFile]], ...] = (
     (b"MM\0*", "tiff", TiffImagePlugin.TiffImageFile),
     (b"BM", "bmp", BmpImagePlugin.BmpImageFile),
 )
+# ISO/IEC 14496-12: after the box's size stand "ftyp" and the brand.
+_BRANDS: dict[bytes, tuple[str, type[ImageFile.ImageFile]]] = {
+    **{brand: ("avif", AvifImagePlugin.AvifImageFile) for brand in (b"avif", b"avis")},
+    **{brand: ("heic", HeifImageFile) for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1")},
+}
 _START_OF_SCAN = b"\xff\xda"
 # Encoders write about ten; each costs a pass over all pixels. Metadata may hold the two bytes too.
 _MAX_JPEG_SCANS = 500
@@ -48,6 +55,8 @@ class ImageLimits:
     min_side: int = 2
     max_aspect: float = 50.0
     """Longer side over shorter side."""
+    max_frames: int = 1000
+    """Of animations that say how many they have; the first is used."""
 
 
 DEFAULT_LIMITS = ImageLimits()
@@ -57,8 +66,9 @@ DEFAULT_LIMITS = ImageLimits()
 class ImageHeader:
     """What the file's header says.
 
-    `width` and `height` are as stored, before EXIF orientation (TIFF: after it). `frames` is 1 for
-    a still; GIF and TIFF do not say how many they hold: 2 stands for several. `mode` is Pillow's.
+    `width` and `height` are as stored, before EXIF orientation (TIFF, HEIC: after it). `frames` is
+    1 for a still; GIF and TIFF do not say how many they hold: 2 stands for several. `mode` is
+    Pillow's.
     """
 
     format: str
@@ -90,6 +100,11 @@ def open_image(data: bytes, limits: ImageLimits) -> tuple[ImageFile.ImageFile, I
         opened = plugin(BytesIO(data))
         header = ImageHeader(name, *opened.size, _frames(opened), opened.mode)
     _check_sides(header, limits)
+    if header.frames > limits.max_frames:
+        raise ImageRejectedError(
+            "image_too_large",
+            f"An animation may have at most {limits.max_frames} frames; it has {header.frames}.",
+        )
     if name == "jpeg" and data.count(_START_OF_SCAN) > _MAX_JPEG_SCANS:
         raise ImageRejectedError(
             "image_unreadable",
@@ -127,7 +142,9 @@ def _sniff(data: bytes) -> tuple[str, type[ImageFile.ImageFile]]:
     for signature, name, plugin in _FORMATS:
         if data.startswith(signature) and (name != "webp" or data[8:12] == b"WEBP"):
             return name, plugin
-    names = ", ".join(dict.fromkeys(name for _, name, _ in _FORMATS))
+    if data[4:8] == b"ftyp" and data[8:12] in _BRANDS:
+        return _BRANDS[data[8:12]]
+    names = ", ".join(dict.fromkeys([name for _, name, _ in _FORMATS] + ["avif", "heic"]))
     raise ImageRejectedError(
         "unsupported_format",
         f"The file must be one of {names}; it starts with {bytes(data[:12])!r}.",

@@ -98,6 +98,11 @@ def grow(mask: Mask, px: int) -> Mask:
     return cv2.dilate(_bytes(mask), _ellipse(px)).astype(np.bool_)
 
 
+def grow_levels(levels: Plane, px: int) -> Plane:
+    """`grow` for a soft mask: each pixel takes the highest level within `px`."""
+    return np.asarray(cv2.dilate(levels, _ellipse(px)), np.uint8)
+
+
 def shrink(mask: Mask, px: int) -> Mask:
     """Erode by an ellipse that reaches `px` pixels, a disc above 12; ValueError below 0.
 
@@ -164,6 +169,15 @@ def resize_mask(mask: Mask, size_wh: tuple[int, int]) -> Mask:
     return binarise(
         np.asarray(cv2.resize(_bytes(mask) * 255, size_wh, interpolation=method), np.uint8)
     )
+
+
+def resize_levels(levels: Plane, size_wh: tuple[int, int]) -> Plane:
+    """Resize a soft mask; levels between appear at its edges."""
+    if levels.shape[::-1] == size_wh:
+        return levels
+    smaller = size_wh[0] * size_wh[1] < levels.size
+    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(levels, size_wh, interpolation=method), np.uint8)
 
 
 def polygons(mask: Mask) -> list[Polygon]:

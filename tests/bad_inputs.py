@@ -210,7 +210,7 @@ _MASKS = [
 ]
 
 _JOBS = [
-    _masked("mask of another size", odd.grey(255, 100, 80), "mask_size", "200 x 160"),
+    _masked("mask of another shape", odd.grey(255, 100, 90), "mask_size", "200 x 160"),
     _masked("empty mask", odd.grey(0), "mask_empty", "at least 1 pixel"),
     _masked("full mask", odd.grey(255), "mask_full", "all 32000"),
     _job("edit without an image", {"task": "edit"}, 400, _INVALID, "Task edit needs image"),
@@ -227,7 +227,7 @@ _JOBS = [
         {"task": "inpaint", "mask": {"points": [[1, 1]]}},
         400,
         _INVALID,
-        "A mask prompt needs an image",
+        "A mask needs an image",
     ),
     _job(
         "generate with an image",

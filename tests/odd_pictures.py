@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -41,3 +42,8 @@ def palette_with_alpha() -> bytes:
 
 def sideways() -> bytes:
     return encode(ASTRONAUT, "JPEG", exif=exif(6))
+
+
+def heic() -> bytes:
+    """The face as a phone stores it; the readers in use cannot write the format."""
+    return (Path(__file__).parent / "preprocessing" / "files" / "astronaut.heic").read_bytes()

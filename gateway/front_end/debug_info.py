@@ -5,40 +5,41 @@ from __future__ import annotations
 import asyncio
 import base64
 
+import numpy as np
+
+from gateway.edit_inputs import EditInputs, edit_inputs
 from gateway.errors import NotFoundError
 from gateway.front_end.fields import DebugInfo
+from gateway.generation import PaintingOrder
+from gateway.inference import InferenceBackend
 from gateway.job import Job
 from gateway.pictures import Pictures
 from preprocessing import codec
 
 
-async def debug_info(job: Job, pictures: Pictures) -> DebugInfo:
-    """Condition pictures in their order, with their names."""
-    order = job.request
-    references = [(f"reference {n}", name) for n, name in enumerate(order["references"], start=1)]
-    shown = [("input", order["image"]), ("mask", order["mask"]), *references]
-    images, labels = [], []
-    for label, file_id in shown:
-        picture = await _png(file_id, pictures) if file_id else None
-        if picture is not None:
-            images.append(picture)
-            labels.append(label)
-    adapters = ", ".join(order.get("adapters") or ())
-    original = await pictures.store.info(order["image"])
+async def debug_info(job: Job, pictures: Pictures, backend: InferenceBackend) -> DebugInfo | None:
+    """The condition pictures, built again as the job built them; None when one is gone."""
+    try:
+        inputs = await edit_inputs(PaintingOrder(**job.request), pictures, backend)
+    except NotFoundError:  # deleted since
+        return None
+    return await asyncio.to_thread(_shown, job, inputs)
+
+
+def _shown(job: Job, inputs: EditInputs) -> DebugInfo:
+    original = inputs.original
+    placed = inputs.placed
+    adapters = ", ".join(job.request.get("adapters") or ())
+    levels = None if placed is None else np.where(placed, np.uint8(255), np.uint8(0))
     return DebugInfo(
-        conditional_images=images,
-        conditional_labels=labels,
-        input_image_size=f"{original.width}x{original.height}",
+        conditional_images=[_base64(codec.encode_png(image)) for image in inputs.images],
+        conditional_labels=list(inputs.labels),
+        input_image_size=f"{original.width}x{original.height}" if original else "",
         output_image_size=f"{job.output[0]['width']}x{job.output[0]['height']}",
         lora_adapter=adapters or None,
-        positioned_mask_R=None,
+        positioned_mask_R=None if levels is None else _base64(codec.encode_png(levels)),
     )
 
 
-async def _png(file_id: str, pictures: Pictures) -> str | None:
-    try:
-        decoded = await pictures.decoded(file_id)
-    except NotFoundError:  # deleted since
-        return None
-    data = await asyncio.to_thread(codec.encode_png, decoded.pixels)
+def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()

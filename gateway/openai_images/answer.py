@@ -80,7 +80,9 @@ def receipt(job: Job, fields: ImageFields) -> dict[str, Any]:
         "model": job.model,
         "task": job.task,
         "parameters": {name: job.request[name] for name in names if name in job.request},
-        "mask": {"file_id": mask, "polarity": "white"} if mask else None,
+        "mask": {"file_id": mask, "polarity": job.request.get("mask_polarity", "white")}
+        if mask
+        else None,
         "preservation": job.preservation,
         "timings": job.timings,
         "warnings": [*fields.warnings, *job.warnings],

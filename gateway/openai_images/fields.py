@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.mask_schemas import MaskPrompt
 from gateway.schemas import AdapterName, AdapterScale, Size
+from preprocessing.mask_input import MaskSemantics
 
 M = TypeVar("M", bound="ImageFields")
 
@@ -121,7 +122,7 @@ class ImageEditFields(ImageFields):
     mask_prompt: Annotated[MaskPrompt | None, Structured] = Field(
         None, description="A smart-mask prompt in place of a mask."
     )
-    mask_semantics: Literal["transparent", "white", "black", "opaque", "auto"] | None = Field(
+    mask_semantics: MaskSemantics | None = Field(
         None, description="What in the mask means edit; mask: transparent, mask_image: white."
     )
     preserve: Literal["exact", "soft", "none"] | None = None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from gateway.errors import InvalidRequestError, NotFoundError, UnsupportedValueError
+from gateway.errors import (
+    ImageInvalidError,
+    InvalidRequestError,
+    NotFoundError,
+    UnsupportedValueError,
+)
 from gateway.generation import TASK_MODELS
+from gateway.job_masks import MaskDesk, UsedMask
 from gateway.mask_prompts import read_prompt
 from gateway.model_catalog import ModelCatalog
 from gateway.openai_images.body import ImageBody
 from gateway.openai_images.fields import ImageEditFields, ImageFields
 from gateway.pictures import Pictures
-from gateway.segmentation import Segmenter
-from preprocessing import masks
-from preprocessing.arrays import Mask
+from preprocessing.mask_input import MaskSemantics
 
 MAX_CONDITIONS = 4
 """Pictures that the edit model looks at in one job."""
@@ -26,9 +29,9 @@ _SHARE_OF_STEPS = {"low": 0.25, "medium": 0.5, "standard": 0.5, "high": 1.0, "hd
 class OrderTranslator:
     """Turns checked fields and pictures into what `Painter.accept` takes."""
 
-    def __init__(self, pictures: Pictures, segmenter: Segmenter, catalog: ModelCatalog) -> None:
+    def __init__(self, pictures: Pictures, masks: MaskDesk, catalog: ModelCatalog) -> None:
         self._pictures = pictures
-        self._segmenter = segmenter
+        self._masks = masks
         self._catalog = catalog
 
     async def generation(self, fields: ImageFields) -> dict[str, Any]:
@@ -76,7 +79,7 @@ class OrderTranslator:
             **{name: value for name, value in optional.items() if value is not None},
             "image": body.images[0],
             "reference": list(body.images[1:]),
-            "mask": mask,
+            **_of_mask(mask),
             "keep_size": order["size"] == "auto",
         }
 
@@ -115,43 +118,41 @@ class OrderTranslator:
         message = f"There is no model {str(name)[:80]!r}; /v1/models has them."
         raise NotFoundError(message, code="model_not_found", pointer="/model")
 
-    async def _mask(self, fields: ImageEditFields, body: ImageBody) -> str | None:
-        """File id of the mask, white = edit; the first picture's."""
+    async def _mask(self, fields: ImageEditFields, body: ImageBody) -> UsedMask | None:
+        """The mask of the first picture."""
         ways = [body.mask, body.mask_image, fields.mask_prompt]
         if sum(way is not None for way in ways) > 1:
             message = "Send one of mask, mask_image and mask_prompt."
             raise InvalidRequestError(message, pointer="/mask")
+        image = await self._pictures.store.info(body.images[0])
         if fields.mask_prompt is not None:
-            image = await self._pictures.store.info(body.images[0])
             prompt = await read_prompt(
                 fields.mask_prompt, image, self._pictures, pointer="/mask_prompt"
             )
-            found = await self._segmenter.segment(image, [prompt], pointer="/mask_prompt")
-            mask = found.masks[0].mask
-        elif body.mask is not None:
-            mask = await self._read(body.mask, fields.mask_semantics or "transparent")
-        elif body.mask_image is not None:
-            mask = await self._read(body.mask_image, fields.mask_semantics or "white")
-        else:
+            return await self._masks.find([prompt], image, grow_px=fields.grow)
+        sent = body.mask or body.mask_image
+        if sent is None:
             return None
-        grown = await asyncio.to_thread(masks.grow, mask, fields.grow) if fields.grow else mask
-        return (await self._pictures.keep_mask(grown))[0].id
-
-    async def _read(self, mask_id: str, semantics: str) -> Mask:
-        if semantics in ("white", "black"):
-            mask = await self._pictures.mask(mask_id)
-            return mask if semantics == "white" else masks.invert(mask)
-        alpha = (await self._pictures.decoded(mask_id)).alpha
-        if alpha is None and semantics == "auto":
-            return await self._pictures.mask(mask_id)
-        if alpha is None:
-            message = (
-                "The mask must have an alpha channel, transparent where to edit; it has none. "
-                "For masks that are white where to edit send mask_image."
+        usual = MaskSemantics.TRANSPARENT if body.mask else MaskSemantics.WHITE
+        try:
+            return await self._masks.read(
+                sent,
+                image,
+                semantics=fields.mask_semantics or usual,
+                grow_px=fields.grow,
+                pointer="/mask" if body.mask else "/mask_image",
             )
-            raise InvalidRequestError(message, code="mask_no_alpha", pointer="/mask")
-        opaque = masks.binarise(alpha)
-        return opaque if semantics == "opaque" else masks.invert(opaque)
+        except ImageInvalidError as error:
+            if error.code != "mask_no_alpha" or fields.mask_semantics is not None:
+                raise
+            message = f"{error.message} Send a mask that is white where to edit as mask_image."
+            raise ImageInvalidError(message, code=error.code, pointer="/mask") from error
+
+
+def _of_mask(mask: UsedMask | None) -> dict[str, Any]:
+    if mask is None:
+        return {"mask": None}
+    return {"mask": mask.file_id, "mask_polarity": mask.polarity, "notes": mask.notes}
 
 
 def _preview_every(fields: ImageFields, steps: int | None) -> int:

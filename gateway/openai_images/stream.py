@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from gateway.errors import RetouchError
+from gateway.generation import PaintingOrder
 from gateway.heartbeat import with_heartbeats
 from gateway.job import Job, JobEvent, JobStatus
 from gateway.job_desk import JobDesk
@@ -62,22 +63,18 @@ class ImageStream:
         return bool(due <= event.data["step"] < steps)
 
     async def _partial(self, event: JobEvent) -> str:
-        order = self._job.request
-        original = await self._pictures.decoded(order["image"]) if order.get("image") else None
-        mask = await self._pictures.mask(order["mask"]) if order.get("mask") else None
-        size_wh = (order["width"], order["height"])
-        if original is not None and order.get("keep_size", True):
-            size_wh = (original.width, original.height)
+        order = PaintingOrder(**self._job.request)
+        original = await self._pictures.decoded(order.image) if order.image else None
         picture = await asyncio.to_thread(
             _whole_preview,
             base64.b64decode(event.data["b64_json"]),
-            size_wh,
-            original.pixels if original is not None and order["preserve"] != "none" else None,
-            mask,
+            order,
+            original.pixels if original is not None else None,
+            await self._pictures.mask(order.mask) if order.mask else None,
         )
         data = await asyncio.to_thread(Encoding.of(self._fields).encode, picture)
         number, self._sent = self._sent, self._sent + 1
-        size = {"size": f"{size_wh[0]}x{size_wh[1]}"}
+        size = {"size": f"{picture.shape[1]}x{picture.shape[0]}"}
         return self._frame("partial_image", data, {"partial_image_index": number, **size})
 
     async def _last(self) -> AsyncIterator[str]:
@@ -108,13 +105,19 @@ class ImageStream:
 
 
 def _whole_preview(
-    jpeg: bytes, size_wh: tuple[int, int], original: Image | None, mask: Mask | None
+    jpeg: bytes, order: PaintingOrder, original: Image | None, mask: Mask | None
 ) -> Image:
     """A preview at the size of the result; in an edit with what the mask leaves alone."""
-    preview = compose.resized(codec.decode_image(jpeg).pixels, size_wh)
-    if original is None or mask is None:
-        return preview
-    return compose.paste(original, preview, mask, feather_px=0)[0]
+    preview = codec.decode_image(jpeg).pixels
+    if original is None or not order.keep_size:
+        return compose.resized(preview, (order.width, order.height))
+    whole = original.copy()
+    height, width = original.shape[:2]
+    x0, y0, x1, y1 = order.crop or (0, 0, width, height)
+    whole[y0:y1, x0:x1] = compose.resized(preview, (x1 - x0, y1 - y0))
+    if mask is not None and order.preserve != "none":
+        whole[~mask] = original[~mask]
+    return whole
 
 
 def _error(message: str, code: str, status: int) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.dependencies import CatalogDep, KeyDep, ServicesDep
+from gateway.dependencies import CatalogDep, KeyDep, MaskDeskDep, ServicesDep
 from gateway.errors import InvalidRequestError, NotFoundError, RetouchError
 from gateway.front_end.debug_info import debug_info
 from gateway.front_end.fields import (
@@ -33,9 +33,11 @@ _DEBUG = "debug"
 
 
 @router.post("/generate/async")
-async def submit(fields: SubmitFields, services: ServicesDep, key: KeyDep) -> Submitted:
+async def submit(
+    fields: SubmitFields, services: ServicesDep, masks: MaskDeskDep, key: KeyDep
+) -> Submitted:
     """Queue a task; everything about it is checked here."""
-    wanted = await painting_order(fields, services.pictures)
+    wanted = await painting_order(fields, services.pictures, masks)
     order = await services.painter.accept(wanted)
     metadata = {_DEBUG: "yes"} if fields.enable_debug else {}
     job = await services.jobs.submit(order, key, metadata)
@@ -66,11 +68,13 @@ async def result(task_id: TaskId, services: ServicesDep) -> TaskResult:
     """The finished picture and how it was made."""
     job = await _finished(task_id, services)
     picture = await services.pictures.store.content(job.output[0]["file_id"])
-    wants_debug = _DEBUG in job.metadata
+    debug = None
+    if _DEBUG in job.metadata:
+        debug = await debug_info(job, services.pictures, services.backend)
     return TaskResult(
         task_id=job.id,
         image=base64.b64encode(picture).decode(),
-        debug_info=await debug_info(job, services.pictures) if wants_debug else None,
+        debug_info=debug,
         generation_time=round((job.completed_at or 0) - (job.started_at or 0), 3),
         model_used=job.model,
         parameters_used=_parameters(job),

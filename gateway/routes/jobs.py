@@ -11,16 +11,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.dependencies import JobDep, JobsDep, KeyDep, PicturesDep, SegmenterDep, ServicesDep
+from gateway.dependencies import JobDep, JobsDep, KeyDep, MaskDeskDep, PicturesDep, ServicesDep
 from gateway.errors import ConflictError, InvalidRequestError, RetouchError
+from gateway.generation import TASK_MODELS
 from gateway.job import Job, JobEvent, JobFailure, JobStatus
+from gateway.job_pictures import resolve_pictures
 from gateway.job_view import view_of
-from gateway.mask_prompts import read_prompt
-from gateway.mask_schemas import MaskPrompt
 from gateway.multipart import read_body
 from gateway.pictures import Pictures
 from gateway.schemas import JobList, JobRequest, JobView
-from gateway.segmentation import Segmenter
 from gateway.server_timing import timing_headers
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -37,12 +36,13 @@ _BODY: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["task", "prompt"],
+                    "required": ["task"],
                     "properties": {
-                        "task": {"type": "string", "enum": ["generate", "edit", "inpaint"]},
+                        "task": {"type": "string", "enum": list(TASK_MODELS)},
                         "prompt": {"type": "string"},
                         "image": {"type": "string", "format": "binary"},
                         "mask": {"type": "string", "example": '{"points": [[412, 300]]}'},
+                        "reference": {"type": "string", "format": "binary"},
                         "seed": {"type": "integer"},
                     },
                 }
@@ -57,7 +57,7 @@ async def submit(  # noqa: PLR0913
     request: Request,
     response: Response,
     pictures: PicturesDep,
-    segmenter: SegmenterDep,
+    mask_desk: MaskDeskDep,
     services: ServicesDep,
     jobs: JobsDep,
     key: KeyDep,
@@ -70,7 +70,7 @@ async def submit(  # noqa: PLR0913
     with the picture's bytes.
     """
     wanted = await read_body(request, JobRequest, pictures)
-    fields = await _resolve_pictures(wanted, pictures, segmenter)
+    fields = await resolve_pictures(wanted, pictures, mask_desk)
     order = await services.painter.accept(fields)
     job = await jobs.submit(order, key, wanted.metadata)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -177,27 +177,6 @@ async def _frames(watch: AsyncIterator[JobEvent]) -> AsyncIterator[str]:
     finally:
         if pending is not None:
             pending.cancel()
-
-
-async def _resolve_pictures(
-    wanted: JobRequest, pictures: Pictures, segmenter: Segmenter
-) -> dict[str, Any]:
-    """Replace data URLs and a smart-mask prompt by file ids."""
-    fields = wanted.model_dump(exclude={"metadata"})
-    image = await pictures.resolve(wanted.image, pointer="/image") if wanted.image else None
-    fields["image"] = image.id if image else None
-    fields["reference"] = [
-        (await pictures.resolve(name, pointer="/reference")).id for name in wanted.reference
-    ]
-    if isinstance(wanted.mask, MaskPrompt):
-        if image is None:
-            raise InvalidRequestError("A mask prompt needs an image.", pointer="/image")
-        prompt = await read_prompt(wanted.mask, image, pictures, pointer="/mask")
-        found = await segmenter.segment(image, [prompt], pointer="/mask")
-        fields["mask"] = (await pictures.keep_mask(found.masks[0].mask))[0].id
-    elif wanted.mask:
-        fields["mask"] = (await pictures.resolve(wanted.mask, pointer="/mask")).id
-    return fields
 
 
 def _wait_preference(prefer: str | None) -> float:

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from gateway.dependencies import ServicesDep
 from gateway.errors import NotImplementedHereError, RetouchError
 from gateway.job import Job, JobStatus
+from gateway.job_masks import MaskDesk
 from gateway.job_view import view_of
 from gateway.keys.owner import current_owner
 from gateway.openai_images.answer import image_response
@@ -92,7 +93,9 @@ class _Call:
 
 
 def _translator(services: ServicesDep) -> OrderTranslator:
-    return OrderTranslator(services.pictures, services.segmenter, services.catalog)
+    return OrderTranslator(
+        services.pictures, MaskDesk(services.pictures, services.segmenter), services.catalog
+    )
 
 
 async def _answer(call: _Call, prefer: str | None) -> Response:

@@ -126,7 +126,7 @@ def test_options_are_whole_numbers_from_1(text: str) -> None:
         positive(text)
 
 
-@pytest.mark.parametrize("name", ["gateway_overhead", "step_batching"])
+@pytest.mark.parametrize("name", ["gateway_overhead", "step_batching", "edit_requests"])
 def test_help(name: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
     done = subprocess.run(

@@ -53,7 +53,7 @@ async def test_the_models_say_what_they_do(gateway: Gateway) -> None:
     assert tasks == {
         "fastsam": ["mask"],
         "qwen_image": ["generate", "inpaint"],
-        "qwen_image_edit": ["edit"],
+        "qwen_image_edit": ["edit", "insert", "remove", "white_balance"],
     }
 
 

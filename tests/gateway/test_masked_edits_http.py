@@ -34,12 +34,17 @@ async def test_outside_the_mask_every_bit_is_the_inputs(gateway: Gateway, task: 
     result = await pixels(gateway, job)
     assert (result[~MASK] == ASTRONAUT[~MASK]).all()
     assert (result[60:100, 80:120] == 7).all()
-    assert job["preservation"] == {
+    preservation = job["preservation"]
+    assert preservation.pop("ring_delta_e") > 20  # one grey all over is nothing like the picture
+    assert "does not show the original" in job["warnings"][0]
+    assert preservation == {
         "outside_equal": True,
         "outside_max_abs": 0,
         "feather_px": 8,
         "mask_coverage": 0.2,
         "mask_box": [60, 40, 140, 120],
+        "shift": [0.0, 0.0],
+        "scale": 1.0,
     }
 
 

@@ -24,6 +24,9 @@ ROUTES = {
     "DELETE /v1/files/{file_id}",
     "POST /v1/masks",
     "POST /v1/masks/compose",
+    "POST /v1/images/extract",
+    "POST /v1/images/shadow-preview",
+    "POST /v1/images/white-balance",
     "POST /v1/jobs",
     "GET /v1/jobs",
     "GET /v1/jobs/{job_id}",
@@ -46,6 +49,7 @@ ROUTES = {
     "POST /api/generate/async/cancel/{task_id}",
     "POST /api/smart-mask",
     "POST /api/smart-mask/cancel/{request_id}",
+    "POST /api/image-utils/extract-object",
     "GET /api/health",
     "GET /api/system/health",
 }
@@ -117,7 +121,9 @@ async def test_every_part_of_a_path_is_a_parameter(document: dict[str, Any]) -> 
         assert declared == set(re.findall(r"{(\w+)}", name)), name
 
 
-@pytest.mark.parametrize("path", ["/v1/masks", "/v1/jobs"])
+@pytest.mark.parametrize(
+    "path", ["/v1/masks", "/v1/jobs", "/v1/images/extract", "/v1/images/white-balance"]
+)
 async def test_bodies_come_as_json_or_form(document: dict[str, Any], path: str) -> None:
     content = document["paths"][path]["post"]["requestBody"]["content"]
     assert content.keys() == {"application/json", "multipart/form-data"}

@@ -12,6 +12,7 @@ from skimage import data
 from preprocessing import codec
 from preprocessing.codec import ImageLimits, decode_image, decode_mask
 from preprocessing.errors import ImageRejectedError
+from tests import odd_pictures
 from tests.preprocessing.pictures import (
     ASTRONAUT,
     encode,
@@ -74,6 +75,24 @@ def test_lossless_formats(form, options):
     decoded = decode_image(encode(PICTURE, form, **options))
     np.testing.assert_array_equal(decoded.pixels, ASTRONAUT)
     assert decoded.header == codec.ImageHeader(form.lower(), 200, 160, 1, "RGB")
+
+
+@pytest.mark.parametrize("form", ["AVIF", "HEIC"])
+def test_avif_and_heic(form):
+    file = encode(PICTURE, "AVIF", quality=90) if form == "AVIF" else odd_pictures.heic()
+    decoded = decode_image(file)
+    assert close(decoded.pixels, ASTRONAUT, 4)
+    assert decoded.header == codec.ImageHeader(form.lower(), 200, 160, 1, "RGB")
+    assert decoded.warnings == ()
+
+
+def test_avif_alpha_orientation_and_profile():
+    stored = stored_sideways(with_alpha(), 6)
+    decoded = decode_image(encode(stored, "AVIF", quality=100, exif=exif(6)))
+    assert close(decoded.alpha, with_alpha()[..., 3], 2)
+    assert close(decoded.pixels[80:], ASTRONAUT[80:], 5)
+    decoded = decode_image(encode(RED, "AVIF", icc_profile=swapped_profile()))
+    assert close(decoded.pixels, np.full((8, 12, 3), (0, 0, 255)), 4)
 
 
 def sixteen_bit_rgb():
@@ -212,6 +231,15 @@ def test_first_frame_of_an_animation(form, frames):
     assert decoded.warnings == ("Only the first frame of the animation is used.",)
 
 
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "AVIF"])
+def test_too_many_frames_are_refused(form):
+    pages = [Image.new("RGB", (32, 32), (90 * i, 0, 0)) for i in range(3)]
+    file = encode(pages[0], form, save_all=True, append_images=pages[1:])
+    assert decode_image(file, ImageLimits(max_frames=3)).header.frames == 3
+    error = rejected(file, ImageLimits(max_frames=2))
+    assert (error.code, "at most 2 frames; it has 3" in error.message) == ("image_too_large", True)
+
+
 def rejected(file, limits=None):
     with pytest.raises(ImageRejectedError) as caught:
         decode_image(file, limits or ImageLimits())
@@ -325,9 +353,9 @@ def test_trailing_bytes_are_harmless():
 SMALL = ASTRONAUT[::8, ::8]
 HEALTHY = [
     encode(SMALL, form, **options)
-    for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+    for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
     for options in ({}, {"exif": exif(6), "icc_profile": swapped_profile()})
-]
+] + [odd_pictures.heic()]
 
 
 @settings(deadline=None)

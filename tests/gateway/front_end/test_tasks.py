@@ -101,7 +101,7 @@ async def test_a_body_of_20_megabytes_is_taken(gateway: Gateway) -> None:
     Image.fromarray(noise).save(buffer, "PNG", compress_level=1)
     text = b64(buffer.getvalue())
     assert len(text) > 20 * 2**20
-    await submit(gateway.client, input_image=text, conditional_images=[], prompt="x")
+    await submit(gateway.client, input_image=text, task_type="white-balance")
 
 
 async def test_a_larger_body_than_the_limit_is_413_with_a_sentence(tmp_path: Path) -> None:
@@ -209,14 +209,53 @@ async def test_two_tabs_never_mix(tmp_path: Path) -> None:
     async with serve(tmp_path, FakeBackend(step_s=0.01)) as gateway:
 
         async def tab(seed: int) -> None:
-            whole = b64(photo())
-            task = await finished(gateway, seed=seed, conditional_images=[], input_image=whole)
+            task = await finished(gateway, seed=seed)
             result = (await gateway.client.get(f"/api/generate/result/{task}")).json()
-            assert (pixels(result["image"]) == seed).all()
+            assert (pixels(result["image"])[60, 60:70] == seed).all()
             stream = (await gateway.client.get(f"/api/generate/stream/{task}")).text
             assert {frame["task_id"] for frame in frames(stream)} == {task}
 
         await asyncio.gather(*(tab(seed) for seed in range(1, 13)))
+
+
+TASKS = [
+    ("insertion", {"prompt": "a hat"}, "insert", 2),
+    ("insertion", {"prompt": "", "reference_image": b64(photo())}, "insert", 3),
+    (
+        "insertion",
+        {"prompt": "", "reference_image": b64(photo()), "reference_mask_R": b64(brush())},
+        "insert",
+        3,
+    ),
+    ("removal", {"prompt": ""}, "remove", 3),
+    ("removal", {"prompt": "", "mask_tool_type": "box"}, "remove", 3),
+    ("removal", {"prompt": "", "reference_image": b64(photo())}, "remove", 3),
+    ("white-balance", {"prompt": "", "conditional_images": []}, "white_balance", 2),
+    ("white-balance", {"prompt": ""}, "white_balance", 2),
+]
+
+
+@pytest.mark.parametrize(("task_type", "fields", "task", "conditions"), TASKS)
+async def test_each_task_shows_the_model_its_conditions(
+    gateway: Gateway, task_type: str, fields: dict[str, Any], task: str, conditions: int
+) -> None:
+    done = await finished(gateway, task_type=task_type, enable_debug=True, **fields)
+    result = (await gateway.client.get(f"/api/generate/result/{done}")).json()
+    assert result["parameters_used"]["task"] == task
+    shown = result["debug_info"]["conditional_images"]
+    seen = gateway.backend.painted[-1].images
+    assert len(shown) == len(seen) == conditions
+    for one, other in zip(shown, seen, strict=True):
+        np.testing.assert_array_equal(pixels(one), other)
+    placed = result["debug_info"]["positioned_mask_R"]
+    assert (placed is not None) == ("reference_mask_R" in fields)
+
+
+async def test_a_task_that_needs_a_mask_says_so(gateway: Gateway) -> None:
+    response = await gateway.client.post(
+        "/api/generate/async", json=submission(conditional_images=[])
+    )
+    assert (response.status_code, response.json()["detail"]) == (400, "Task insert needs mask.")
 
 
 @pytest.mark.parametrize("url", ["/api/health", "/api/system/health"])

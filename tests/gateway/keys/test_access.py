@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.gateway.conftest import Keyed, serve
 from tests.gateway.front_end.conftest import submission
+from tests.gateway.openai_images.conftest import hole
 from tests.gateway.problems import assert_problem
 from tests.odd_pictures import photo
 
@@ -95,15 +97,24 @@ async def test_a_file_is_its_owners_alone(keyed: Keyed, suffix: str) -> None:
         ("/v1/jobs", {"task": "edit", "prompt": "x", "image": "FILE"}),
         ("/v1/masks", {"image": "FILE", "everything": True}),
         ("/v1/images/edits", {"prompt": "x", "image": "FILE"}),
+        ("/v1/images/edits", {"prompt": "x", "image": "OWN", "mask": "FILE"}),
+        ("/v1/jobs", {"task": "edit", "prompt": "x", "image": "OWN", "mask": "FILE"}),
+        ("/v1/jobs", {"task": "edit", "prompt": "x", "image": "OWN", "reference": ["FILE"]}),
         ("/api/smart-mask", {"image_id": "FILE", "bbox": [1, 1, 9, 9]}),
     ],
 )
 async def test_another_keys_file_cannot_be_worked_on(
     keyed: Keyed, url: str, body: dict[str, Any]
 ) -> None:
-    file_id = await upload(keyed, "ann")
-    body = {name: file_id if value == "FILE" else value for name, value in body.items()}
-    response = await keyed.client.post(url, json=body, headers=keyed.headers("bob"))
+    headers = keyed.headers("ann")
+    files = {"file": hole(20, 30, 80, 120)}
+    mask = (await keyed.client.post("/v1/files", files=files, headers=headers)).json()["id"]
+    # Read by its owner, so that the gateway has it in memory.
+    own = {"prompt": "x", "image": await upload(keyed, "ann"), "mask": mask}
+    assert (await keyed.client.post("/v1/images/edits", json=own, headers=headers)).is_success
+    text = json.dumps(body).replace("FILE", mask).replace("OWN", await upload(keyed, "bob"))
+    headers = {**keyed.headers("bob"), "Content-Type": "application/json"}
+    response = await keyed.client.post(url, content=text, headers=headers)
     assert response.status_code == 404
 
 

@@ -43,7 +43,7 @@ async def test_transparent_is_what_gets_edited_and_the_rest_is_kept(sdk: Sdk) ->
     expected[BOX] = 200
     np.testing.assert_array_equal(result, expected)
     assert answer.preservation["outside_equal"] is True  # type: ignore[attr-defined]
-    assert answer.mask["polarity"] == "white"  # type: ignore[attr-defined]
+    assert answer.mask["polarity"] == "transparent"  # type: ignore[attr-defined]
 
 
 async def test_mask_image_is_white_where_to_edit(sdk: Sdk) -> None:
@@ -79,6 +79,25 @@ async def test_a_mask_of_another_size_is_refused(sdk: Sdk) -> None:
     mask = file(png(np.zeros((50, 20, 4), np.uint8)))
     error = await sdk.refused("edit", image=file(photo()), mask=mask, prompt="x")
     assert (error.status_code, error.code, error.param) == (400, "mask_size", "mask")
+
+
+async def test_a_mask_of_another_size_and_the_same_shape_is_resized(sdk: Sdk) -> None:
+    small = np.zeros((HEIGHT // 2, WIDTH // 2, 4), np.uint8)
+    small[: HEIGHT // 4, :, 3] = 255
+    answer = await sdk.client.images.edit(image=file(photo()), mask=file(png(small)), prompt="x")
+    assert any("resized" in text for text in answer.warnings)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("task", ["inpaint", "insert", "remove"])
+async def test_the_tasks_of_jobs_are_tasks_here(sdk: Sdk, task: str) -> None:
+    answer = await sdk.client.images.edit(
+        image=file(photo()),
+        mask=file(hole(20, 30, 80, 120)),
+        prompt="a hat",
+        extra_body={"task": task},
+    )
+    assert answer.task == task  # type: ignore[attr-defined]
+    assert answer.preservation["outside_equal"] is True  # type: ignore[attr-defined]
 
 
 async def test_a_prompt_can_stand_for_the_mask(sdk: Sdk) -> None:

@@ -1,0 +1,82 @@
+"""A gateway whose model gives the picture back, and which knows how long its event loop stalled.
+
+    python -m benchmarks.echo_gateway FOLDER
+
+It writes its port to FOLDER/port and answers GET /stalls with the latenesses since the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `retouch` does
+
+import cv2
+import numpy as np
+import uvicorn
+
+from gateway.app import create_app
+from gateway.inference import ModelHealth, PaintEvent, PictureDone, PictureRequest
+from gateway.inference_fake import FakeBackend
+from gateway.settings import Settings
+
+TICK_S = 0.002
+
+
+class EchoBackend(FakeBackend):
+    """Paints the first picture again, at 1024 x 1024 pixels' area, in no time."""
+
+    async def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
+        """One grey into the mask would be another picture; the same one costs us the same."""
+        size_wh = request.width, request.height
+        image = cv2.resize(request.images[0], size_wh, interpolation=cv2.INTER_AREA)
+        yield PictureDone(np.roll(image, 1, axis=1), 0.0, {})
+
+    async def check(self, model: str, *, timeout_s: float) -> ModelHealth:
+        """Ready, with the size of the real models."""
+        health = await super().check(model, timeout_s=timeout_s)
+        manifest = {**health.manifest, "default_size": [1024, 1024]}
+        return ModelHealth(model, ready=True, manifest=manifest)
+
+
+def main() -> None:
+    """Serve until terminated."""
+    folder = Path(sys.argv[1])
+    sys.setswitchinterval(0.0002)
+    app = create_app(Settings(data_dir=folder, canary_interval_s=3600), backend=EchoBackend())
+    stalls: list[float] = []
+
+    @app.get("/stalls")
+    async def latenesses() -> dict[str, Any]:
+        seen, stalls[:] = list(stalls), []
+        return {"ms": seen}
+
+    async def serve() -> None:
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+        watching = asyncio.create_task(_watch(stalls))
+        serving = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        (folder / "port").write_text(str(server.servers[0].sockets[0].getsockname()[1]))
+        await serving
+        watching.cancel()
+
+    asyncio.run(serve())
+
+
+async def _watch(stalls: list[float]) -> None:
+    """How late a timer is called: as late as any other event of the loop."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + TICK_S
+        await asyncio.sleep(TICK_S)
+        stalls.append(1000 * (loop.time() - due))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""Undo the shift and zoom that a generator gave to the whole picture.
+
+Editing models move pixels that they were not asked to move. Shift and scale are estimated on the
+ring around the mask, where both pictures show the same, to a fraction of a pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from preprocessing.arrays import Doubles, Floats, Image, Integers, Mask
+from preprocessing.crop import Box
+from preprocessing.masks import bounding_box
+from preprocessing.ring import MIN_PIXELS
+
+MIN_CORRELATION = 0.6
+"""Below, the ring does not show the same picture and nothing is undone."""
+MAX_SHIFT = 0.05
+"""Of the longer side; more is not the drift of a generator."""
+MAX_ZOOM = 0.05
+_COARSEST_SIDE = 48
+_ROUNDS = 12
+_STILL_PX = 0.02  # neither visible nor worth an interpolation
+_CONVERGED_PX = 0.005
+_UNDETERMINED = 1e-4
+_EDGE = cv2.BORDER_REPLICATE
+_NO_MAP = np.zeros(0, np.float32)  # both coordinates are in the first
+_SAMPLES = 10_000
+_GOOD_CORRELATION = 0.97
+_SAME_CORRELATION = 0.99995
+
+
+@dataclass(frozen=True)
+class Motion:
+    """The painted picture has at centre + scale * (p - centre) + shift what belongs at p.
+
+    In pixels of the pictures it was estimated on.
+    """
+
+    shift: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    correlation: float = 0.0
+    """Of the two pictures on the ring once the motion is undone, -1 to 1."""
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the ring shows the same picture in both."""
+        return self.correlation >= MIN_CORRELATION
+
+    @property
+    def is_still(self) -> bool:
+        """Whether there is nothing to undo."""
+        return max(map(abs, self.shift)) < _STILL_PX and abs(self.scale - 1) < 1e-5
+
+    def undo(self, painted: Image, box: Box | None = None) -> Image:
+        """The painted picture with everything where the original has it; edges are continued.
+
+        Args:
+            painted: (H, W, 3) uint8.
+            box: xyxy of what is needed; the rest stays as it is.
+        """
+        if self.is_still:
+            return painted
+        height, width = painted.shape[:2]
+        x0, y0, x1, y1 = box or (0, 0, width, height)
+        matrix = _matrix(self.shift, self.scale, (width, height))
+        matrix[:, 2] += self.scale * np.array([x0, y0])
+        moved = painted.copy()
+        moved[y0:y1, x0:x1] = cv2.warpAffine(
+            painted,
+            matrix,
+            (x1 - x0, y1 - y0),
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return moved
+
+
+def estimate_motion(original: Image, painted: Image, ring: Mask) -> Motion:
+    """Find shift and scale between two pictures of one size.
+
+    Gauss-Newton on grey values from coarse to fine, with a gain and an offset of brightness beside
+    (Baker and Matthews: Lucas-Kanade 20 years on, 2004, parts 1 and 3).
+
+    Args:
+        original: (H, W, 3) uint8.
+        painted: (H, W, 3) uint8.
+        ring: (H, W) bool, where both show the same.
+
+    Returns:
+        The motion; a still one, with the correlation as it is, where the ring says too little.
+    """
+    if np.count_nonzero(ring) < MIN_PIXELS:
+        return Motion()
+    x0, y0, x1, y1 = bounding_box(ring) or (0, 0, 0, 0)
+    part = np.s_[y0:y1, x0:x1]
+    one, two, where = _grey(original[part]), _grey(painted[part]), ring[part]
+    best = Motion(correlation=_correlation(one, two, where))
+    if best.correlation > _SAME_CORRELATION:
+        return best
+    pyramid = _pyramid(one, two, where)
+    for levels in (pyramid, pyramid[-2:]):  # where the coarse levels are blank, they mislead
+        found = _climb(levels)
+        if found.correlation > max(best.correlation, MIN_CORRELATION) and _is_plausible(
+            found, max(ring.shape)
+        ):
+            best = found
+            if found.correlation > _GOOD_CORRELATION:
+                break
+    centre = np.array([x0 + x1 - ring.shape[1], y0 + y1 - ring.shape[0]]) / 2
+    shift = np.array(best.shift) + centre * (1 - best.scale)
+    return replace(best, shift=(float(shift[0]), float(shift[1])))
+
+
+def _is_plausible(motion: Motion, side: int) -> bool:
+    return max(map(abs, motion.shift)) <= MAX_SHIFT * side and abs(motion.scale - 1) <= MAX_ZOOM
+
+
+def _climb(levels: list[_Level]) -> Motion:
+    """Start still at the first level and end at the last, the finest."""
+    shift, scale = np.zeros(2), 1.0
+    for level in levels:
+        moved, scale = _descend(level, shift * level.factor, scale)
+        shift = moved / level.factor
+    finest = levels[-1]
+    correlation = _correlation(finest.one, _moved(finest.two, shift, scale), finest.weight > 0.5)
+    return Motion((float(shift[0]), float(shift[1])), float(scale), correlation)
+
+
+def _grey(picture: Image) -> Floats:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """Both pictures and the ring's weight at one scale."""
+
+    one: Floats
+    two: Floats
+    weight: Floats
+    factor: float
+
+    def half(self) -> _Level:
+        one, two, weight = (cv2.pyrDown(plane) for plane in (self.one, self.two, self.weight))
+        return _Level(
+            np.asarray(one, np.float32),
+            np.asarray(two, np.float32),
+            np.asarray(weight, np.float32),
+            self.factor / 2,
+        )
+
+
+def _pyramid(one: Floats, two: Floats, ring: Mask) -> list[_Level]:
+    """Coarsest first."""
+    levels = [_Level(one, two, ring.astype(np.float32), 1.0)]
+    while min(levels[-1].one.shape) >= 2 * _COARSEST_SIDE:
+        levels.append(levels[-1].half())
+    return levels[::-1]
+
+
+def _descend(level: _Level, shift: Doubles, scale: float) -> tuple[Doubles, float]:
+    """Improve shift and scale at one level of the pyramid."""
+    height, width = level.one.shape
+    rows, columns = _telling(level)
+    if len(rows) < MIN_PIXELS // 8:
+        return shift, scale
+    half = max(width, height) / 2
+    place = np.stack([columns, rows], 1).astype(np.float64)
+    spot = (place - np.array([width - 1, height - 1]) / 2) / half
+    wanted = level.one[rows, columns].astype(np.float64)
+    planes = cv2.merge([level.two, *_slopes(level.two)])
+    for _ in range(_ROUNDS):
+        matrix = _matrix((float(shift[0]), float(shift[1])), float(scale), (width, height))
+        here = (place @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+        seen = cv2.remap(planes, here[None], _NO_MAP, cv2.INTER_CUBIC, borderMode=_EDGE)[0]
+        value, dx, dy = (seen[:, channel].astype(np.float64) for channel in range(3))
+        zoom = dx * spot[:, 0] + dy * spot[:, 1]
+        change = _solve(np.stack([dx, dy, zoom, -wanted, -np.ones_like(value)], 1), value)
+        shift, scale = shift + change[:2], scale + change[2] / half
+        if np.abs(change[:3]).max() < _CONVERGED_PX:
+            break
+    return shift, scale
+
+
+def _slopes(picture: Floats) -> tuple[Floats, Floats]:
+    """Change per pixel to the right and down."""
+    across = cv2.Sobel(picture, cv2.CV_32F, 1, 0, scale=1 / 8)
+    along = cv2.Sobel(picture, cv2.CV_32F, 0, 1, scale=1 / 8)
+    return np.asarray(across, np.float32), np.asarray(along, np.float32)
+
+
+def _telling(level: _Level) -> tuple[Integers, Integers]:
+    """The ring's pixels that say most about motion: those with the steepest surroundings."""
+    rows, columns = np.nonzero(level.weight > 0.5)
+    if len(rows) <= _SAMPLES:
+        return rows, columns
+    dx, dy = (slope[rows, columns] for slope in _slopes(level.one))
+    steepest = np.argpartition(dx * dx + dy * dy, -_SAMPLES)[-_SAMPLES:]
+    return rows[steepest], columns[steepest]
+
+
+def _solve(jacobian: Doubles, target: Doubles) -> Doubles:
+    """The step for target + J step = 0, robust; columns are x, y, zoom, gain and offset."""
+    weight = np.ones_like(target)
+    step = np.zeros(jacobian.shape[1])
+    for _ in range(2):
+        weighted = jacobian * weight[:, None]
+        step = -_well_determined(weighted.T @ jacobian, weighted.T @ target)
+        residual = np.abs(jacobian @ step + target)
+        knee = max(0.5, 2 * float(np.median(residual)))
+        weight = np.minimum(1, knee / np.maximum(residual, 1e-9))
+    return step
+
+
+def _well_determined(left: Doubles, right: Doubles) -> Doubles:
+    """Solve left x = right, leaving out what the pixels say nothing of: motion along an edge.
+
+    Where anything is left out there is no zoom either: a lone edge cannot tell it from a shift.
+    """
+    solution, is_whole = _truncated(left, right)
+    if is_whole:
+        return solution
+    others = [0, 1, 3, 4]
+    solution = np.zeros_like(right)
+    solution[others], _ = _truncated(left[np.ix_(others, others)], right[others])
+    return solution
+
+
+def _truncated(left: Doubles, right: Doubles) -> tuple[Doubles, bool]:
+    """Solve without the directions that are not determined, and whether there were none."""
+    diagonal = np.diag(left)
+    motions = len(left) - 2
+    steepest = np.full(motions, diagonal[:motions].max())
+    units = np.sqrt(np.concatenate([steepest, diagonal[motions:]]) + 1e-9)
+    values, vectors = np.linalg.eigh(left / np.outer(units, units))
+    kept = values > _UNDETERMINED * values.max()
+    inverse = np.where(kept, 1 / np.where(kept, values, 1), 0)
+    solution = (vectors * inverse) @ (vectors.T @ (right / units)) / units
+    return np.asarray(solution), bool(kept.all())
+
+
+def _moved(picture: Floats, shift: Doubles, scale: float) -> Floats:
+    height, width = picture.shape
+    matrix = _matrix((float(shift[0]), float(shift[1])), float(scale), (width, height))
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(
+        picture, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(moved, np.float32)
+
+
+def _matrix(shift: tuple[float, float], scale: float, size_wh: tuple[int, int]) -> Doubles:
+    """Result point to painted point, for `WARP_INVERSE_MAP`."""
+    centre = (np.array(size_wh) - 1) / 2
+    offset = centre * (1 - scale) + np.array(shift)
+    return np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
+
+
+def _correlation(one: Floats, two: Floats, ring: Mask) -> float:
+    """Pearson's, without the tenth of the pixels that differ most: there the edit looks out."""
+    rows, columns = np.nonzero(ring)
+    if len(rows) < 2:
+        return 0.0
+    step = max(1, len(rows) // _SAMPLES)
+    rows, columns = rows[::step], columns[::step]
+    a, b = _standardised(one[rows, columns]), _standardised(two[rows, columns])
+    differences = np.abs(a - b)
+    kept = differences <= np.quantile(differences, 0.9)
+    a, b = _standardised(a[kept]), _standardised(b[kept])
+    return float(a @ b) / len(a)
+
+
+def _standardised(values: Floats | Doubles) -> Doubles:
+    if not len(values):
+        return np.zeros(0)
+    centred = values.astype(np.float64) - values.mean(dtype=np.float64)
+    deviation = float(centred.std())
+    return np.asarray(centred / deviation if deviation else centred)

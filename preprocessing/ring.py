@@ -1,0 +1,114 @@
+"""The ring around a mask: where an edit and its original should be the same picture.
+
+What differs there is the generator's doing, not the edit: a shift, a zoom, a cast of colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from preprocessing.arrays import Doubles, Image, Integers, Mask
+from preprocessing.colour_difference import ciede2000, lab
+
+GAP_PX = 2
+"""Left out next to the mask: edges there belong to what was edited (the VAE's blur, shadows)."""
+WIDTH_PX = 64
+"""Reach beyond the gap, at about 1 megapixel."""
+MIN_PIXELS = 400
+"""With fewer nothing is estimated."""
+_SAMPLES = 8_000
+_DARK, _BRIGHT = 4, 251  # beyond, channels are clipped and no longer follow a gain
+_MAX_GAIN, _MAX_OFFSET = 1.4, 32.0
+_OFFSET_STIFFNESS = 0.02  # a flat ring cannot tell offset from gain: then it is gain
+
+
+@dataclass(frozen=True)
+class ColourCast:
+    """Per channel, value = gain * painted + offset; identity when nothing was estimated."""
+
+    gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def undo(self, painted: Image) -> Image:
+        """The picture without its cast."""
+        if self == ColourCast():
+            return painted
+        levels = np.arange(256, dtype=np.float64)
+        curves = [levels * g + o for g, o in zip(self.gain, self.offset, strict=True)]
+        table = np.clip(np.rint(np.stack(curves, -1)), 0, 255).astype(np.uint8)
+        return np.asarray(cv2.LUT(painted, table[None]), np.uint8)
+
+
+def ring_around(mask: Mask, *, gap_px: int = GAP_PX, width_px: int = WIDTH_PX) -> Mask:
+    """Pixels outside the mask, more than `gap_px` and at most `gap_px + width_px` from it.
+
+    >>> line = np.zeros((1, 9), bool)
+    >>> line[0, 0] = True
+    >>> ring_around(line, gap_px=2, width_px=3).astype(int).tolist()
+    [[0, 0, 0, 1, 1, 1, 0, 0, 0]]
+    """
+    if not mask.any():
+        return np.ones_like(mask)
+    outside = (~mask).view(np.uint8)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray((distance > gap_px) & (distance <= gap_px + width_px))
+
+
+def estimate_cast(original: Image, painted: Image, ring: Mask) -> ColourCast:
+    """The gain and offset per channel that make the painted ring the original's.
+
+    Weighted least squares; weights after Huber keep objects that the generator changed, and parts
+    that are clipped, from counting.
+    """
+    rows, columns = _sampled(ring)
+    if len(rows) < MIN_PIXELS:
+        return ColourCast()
+    pairs = [
+        _line(painted[rows, columns, channel], original[rows, columns, channel])
+        for channel in range(3)
+    ]
+    (g0, o0), (g1, o1), (g2, o2) = pairs
+    return ColourCast((g0, g1, g2), (o0, o1, o2))
+
+
+def ring_difference(original: Image, painted: Image, ring: Mask) -> float | None:
+    """Mean CIEDE2000 between two pictures on the ring; None where the ring is empty."""
+    rows, columns = _sampled(ring)
+    if not len(rows):
+        return None
+    difference = ciede2000(lab(original[rows, columns]), lab(painted[rows, columns]))
+    return float(difference.mean())
+
+
+def _sampled(ring: Mask) -> tuple[Integers, Integers]:
+    rows, columns = np.nonzero(ring)
+    step = max(1, len(rows) // _SAMPLES)
+    return rows[::step], columns[::step]
+
+
+def _line(painted: Image, original: Image) -> tuple[float, float]:
+    """Gain and offset of one channel."""
+    usable = (painted > _DARK) & (painted < _BRIGHT) & (original > _DARK) & (original < _BRIGHT)
+    if np.count_nonzero(usable) < MIN_PIXELS // 4:
+        return 1.0, 0.0
+    x, y = painted[usable].astype(np.float64), original[usable].astype(np.float64)
+    gain, offset, weight = 1.0, 0.0, np.ones_like(x)
+    for _ in range(5):
+        gain, offset = _weighted_line(x, y, weight)
+        residual = np.abs(gain * x + offset - y)
+        knee = max(1.0, 2 * float(np.median(residual)))
+        weight = np.minimum(1, knee / np.maximum(residual, 1e-9))
+    gain = float(np.clip(gain, 1 / _MAX_GAIN, _MAX_GAIN))
+    return gain, float(np.clip(offset, -_MAX_OFFSET, _MAX_OFFSET))
+
+
+def _weighted_line(x: Doubles, y: Doubles, weight: Doubles) -> tuple[float, float]:
+    total = weight.sum()
+    stiff = _OFFSET_STIFFNESS * total
+    left = np.array([[(weight * x * x).sum(), (weight * x).sum()], [(weight * x).sum(), total]])
+    left[1, 1] += stiff
+    gain, offset = np.linalg.solve(left, [(weight * x * y).sum(), (weight * y).sum()])
+    return float(gain), float(offset)

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage import data
+
+from preprocessing.registration import Motion, estimate_motion
+from preprocessing.ring import estimate_cast, ring_around, ring_difference
+from tests.preprocessing.drifting_generator import DriftingGenerator
+
+CAT = data.chelsea()
+MASK = np.zeros(CAT.shape[:2], bool)
+MASK[100:200, 150:300] = True
+RING = ring_around(MASK)
+small = st.floats(-6, 6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(small, small, st.floats(0.985, 1.015), st.floats(0.85, 1.15))
+def test_motion_is_found_to_a_quarter_of_a_pixel(dx, dy, zoom, brightness):
+    generator = DriftingGenerator((dx, dy), zoom, (brightness,) * 3)
+    motion = estimate_motion(CAT, generator.paint(CAT, MASK), RING)
+    assert motion.is_trusted
+    assert np.abs(np.subtract(motion.shift, (dx, dy))).max() < 0.25
+    assert abs(motion.scale - zoom) < 0.0015
+
+
+def test_the_centre_is_the_pictures_wherever_the_ring_is():
+    mask = np.zeros_like(MASK)
+    mask[20:60, 20:70] = True
+    painted = DriftingGenerator((2, -3), 1.02).paint(CAT, mask)
+    motion = estimate_motion(CAT, painted, ring_around(mask))
+    assert motion.shift == pytest.approx((2, -3), abs=0.3)
+    assert motion.scale == pytest.approx(1.02, abs=0.003)
+
+
+def test_equal_pictures_are_not_touched():
+    motion = estimate_motion(CAT, CAT, RING)
+    assert motion == Motion(correlation=motion.correlation)
+    assert motion.undo(CAT) is CAT
+
+
+@pytest.mark.parametrize("other", ["noise", "flat", "another picture"])
+def test_what_shows_something_else_is_not_moved(other):
+    pictures = {
+        "noise": np.random.default_rng(0).integers(0, 256, CAT.shape, np.uint8),
+        "flat": np.full_like(CAT, 128),
+        "another picture": data.coffee()[:300, :451],
+    }
+    motion = estimate_motion(CAT, pictures[other], RING)
+    assert not motion.is_trusted
+    assert motion.is_still
+
+
+def test_a_blank_original_says_nothing():
+    flat = np.full_like(CAT, 128)
+    assert estimate_motion(flat, flat, RING).is_still
+
+
+def test_along_a_lone_edge_nothing_is_made_up():
+    picture = np.zeros_like(CAT)
+    picture[:, 90:] = 200
+    painted = np.zeros_like(CAT)
+    painted[:, 93:] = 200
+    motion = estimate_motion(picture, painted, RING)
+    assert motion.shift[0] == pytest.approx(3, abs=0.3) or motion.is_still
+    assert abs(motion.shift[1]) < 0.3
+
+
+def test_a_large_jump_is_no_drift():
+    painted = np.roll(CAT, 90, axis=1)
+    assert estimate_motion(CAT, painted, RING).is_still
+
+
+def test_a_ring_of_a_few_pixels_is_not_asked():
+    few = np.zeros_like(MASK)
+    few[:10, :10] = True
+    assert estimate_motion(CAT, CAT[::-1].copy(), few) == Motion()
+
+
+@pytest.mark.parametrize("tint", [(1.05, 1, 0.95), (0.9, 0.95, 1.1), (1, 1, 1)])
+def test_a_cast_is_found_although_some_objects_changed(tint):
+    painted = DriftingGenerator(tint=tint).paint(CAT, MASK)
+    painted[40:70, 200:260] = (255, 0, 0)  # a tenth of the ring shows something new
+    cast = estimate_cast(CAT, painted, RING)
+    assert cast.gain == pytest.approx(tuple(1 / t for t in tint), abs=0.02)
+    clean = RING.copy()
+    clean[38:72, 198:262] = False
+    assert ring_difference(CAT, cast.undo(painted), clean) < 1
+
+
+def test_a_black_ring_has_no_cast():
+    black = np.zeros_like(CAT)
+    assert estimate_cast(black, black, RING).undo(CAT) is CAT
