@@ -11,27 +11,33 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
-from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 
-from gateway import problem
-from gateway.body_limit import BodyLimitMiddleware
+from gateway.api_document import complete
 from gateway.dependencies import Services
-from gateway.errors import RetouchError
+from gateway.edge import Edge
 from gateway.feature_cache import FeatureCache
+from gateway.front_end.smart_mask import SmartMasks
 from gateway.generation import Painter
-from gateway.image_schemas import MaskedImageRequest, WhiteBalanceRequest
 from gateway.image_store import ImageStore
 from gateway.inference import InferenceBackend
+from gateway.job_desk import JobDesk
 from gateway.jobs import JobQueue
-from gateway.mask_schemas import MaskRequest
 from gateway.model_catalog import ModelCatalog
+from gateway.observability.job_watch import watched
+from gateway.openai_images.attachments import Attachments
 from gateway.pictures import Pictures
-from gateway.request_id import RequestIdMiddleware
-from gateway.routes import files, health, images, jobs, masks, models
-from gateway.schemas import JobRequest, Problem
+from gateway.routes import (
+    files,
+    frontend,
+    frontend_masks,
+    health,
+    images,
+    jobs,
+    masks,
+    metrics,
+    models,
+    openai,
+)
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings, load_settings
 from gateway.text_match import TextMatcher
@@ -42,6 +48,7 @@ from gateway.triton_supervisor import TritonSupervisor
 from preprocessing.image_header import ImageLimits
 
 logger = logging.getLogger(__name__)
+ROUTES = (files, masks, jobs, images, openai, models, health, metrics, frontend, frontend_masks)
 DESCRIPTION = "Masks by click, pictures by job. Every error is problem+json."
 
 
@@ -56,6 +63,7 @@ def create_app(
             or an embedded one that lives as long as the app.
     """
     settings = settings or load_settings()
+    edge = Edge.of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -73,21 +81,35 @@ def create_app(
             timeout_s=settings.canary_timeout_s,
         )
         with ThreadPoolExecutor(settings.segmentation_threads, "segmentation") as executor:
-            app.state.services = _services(settings, used, catalog, executor)
+            app.state.services = _services(settings, used, catalog, executor, edge, server)
             supervisor.start()
             try:
                 yield
             finally:
-                await app.state.services.jobs.close()
+                await app.state.services.attachments.close()
+                await app.state.services.queue.close()
                 await supervisor.stop()
                 await used.close()
+                await asyncio.to_thread(edge.close)
 
-    app = FastAPI(title="Retouch", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
-    _add_middleware(app, settings)
-    _add_error_handlers(app)
-    for routes in (files, masks, jobs, images, models, health):
-        app.include_router(routes.router, responses={"default": {"model": Problem}})
-    _describe_bodies(app)
+    app = FastAPI(
+        title="Retouch",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        form_limits={"max_files": 64, "max_fields": 64},
+        telemetry={
+            "tracer_provider": edge.tracing.provider,
+            "tracing": edge.tracing.is_on,
+            "operation_spans": False,
+            "metrics": False,
+            "logs": False,  # they would carry what was sent
+        },
+    )
+    edge.guard(app, settings)
+    for routes in ROUTES:
+        app.include_router(routes.router)
+    complete(app)
     return app
 
 
@@ -105,6 +127,7 @@ def start_triton(settings: Settings) -> TritonServer:
         python=settings.models_python,
         log_file=log_file,
         server_id=f"retouch-{secrets.token_hex(4)}",
+        otlp_endpoint=settings.otlp_endpoint,
     )
     server = TritonServer(installation, options)
     server.start()
@@ -127,10 +150,12 @@ def _services(
     backend: InferenceBackend,
     catalog: ModelCatalog,
     executor: ThreadPoolExecutor,
+    edge: Edge,
+    server: TritonServer | None,
 ) -> Services:
-    limits = ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    sizes = ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     store = ImageStore.in_folder(Path(settings.data_dir) / "images")
-    pictures = Pictures(store, limits, cache_bytes=settings.picture_cache_bytes)
+    pictures = Pictures(store, sizes, cache_bytes=settings.picture_cache_bytes)
     cache = FeatureCache(settings.feature_cache_bytes)
     painter = Painter(
         backend,
@@ -140,56 +165,25 @@ def _services(
         default_deadline_s=settings.job_deadline_s,
     )
     queue = JobQueue(
-        painter.run,
+        watched(painter.run, edge.metrics, edge.tracing),
         jobs_per_model=settings.jobs_per_model,
         max_queued=settings.max_queued_jobs,
         max_kept=settings.max_kept_jobs,
     )
+    desk = JobDesk(queue, edge.limits)
+    texts = TextMatcher(backend, catalog, cache, executor)
+    segmenter = Segmenter(backend, pictures, cache, texts, executor)
+    edge.metrics.watch(lambda: queue.latest(status=None, limit=10**6, after=None), catalog, cache)
     return Services(
         backend=backend,
         catalog=catalog,
         pictures=pictures,
-        segmenter=Segmenter(
-            backend, pictures, cache, TextMatcher(backend, catalog, cache, executor), executor
-        ),
+        segmenter=segmenter,
         painter=painter,
-        jobs=queue,
+        jobs=desk,
+        queue=queue,
+        smart_masks=SmartMasks(segmenter, pictures),
+        metrics=edge.metrics,
+        triton_metrics_url=(lambda: server.metrics_url) if server is not None else None,
+        attachments=Attachments(desk, grace_s=settings.retry_grace_s),
     )
-
-
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """Add middleware, innermost first: CORS headers go on faults of ours too."""
-    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
-
-    app.add_middleware(RequestIdMiddleware)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=list(settings.cors_origins),
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=["Location", "Server-Timing", "X-Request-Id"],
-    )
-
-
-def _add_error_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(RetouchError, problem.retouch_error)
-    app.add_exception_handler(RequestValidationError, problem.validation_error)
-    app.add_exception_handler(ValidationError, problem.validation_error)
-    app.add_exception_handler(HTTPException, problem.http_error)
-    app.add_exception_handler(Exception, problem.unexpected_error)
-
-
-def _describe_bodies(app: FastAPI) -> None:
-    """Put the schemas of bodies that come as JSON or form into the OpenAPI document."""
-    build = app.openapi
-
-    def openapi() -> dict[str, object]:
-        document = build()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for model in (MaskRequest, JobRequest, MaskedImageRequest, WhiteBalanceRequest):
-            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(schema.pop("$defs", {}))
-            schemas[model.__name__] = schema
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

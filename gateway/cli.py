@@ -1,8 +1,7 @@
-"""`retouch`: serve, doctor, and the edit commands."""
+"""`retouch`: serve, doctor, keys, and calls of a running gateway."""
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from typing import Annotated
@@ -16,11 +15,18 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.app import create_app
+from gateway.cli_keys import keys
 from gateway.doctor import diagnose
 from gateway.edit_commands import app as edit_commands
+from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
+from gateway.observability.logs import set_up_logs
+from gateway.picture_commands import app as picture_commands
 from gateway.settings import Settings
+from gateway.slow_clients import protection
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.add_typer(keys, name="keys")
+app.registered_commands += picture_commands.registered_commands
 app.registered_commands += edit_commands.registered_commands
 
 
@@ -35,9 +41,14 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.")] = None,
 ) -> None:
     """Serve over HTTP, with an embedded Triton unless RETOUCH_TRITON_URL names one."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     overrides = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
     settings = Settings(**overrides)  # type: ignore[arg-type]
+    try:
+        require_keys_beyond_loopback(settings)
+    except KeysMissingError as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(2) from error
+    set_up_logs(settings.log_format)
     # With the default of 5 ms a worker thread at work keeps the event loop waiting for so long.
     sys.setswitchinterval(0.0002)
     uvicorn.run(
@@ -45,7 +56,9 @@ def serve(
         host=settings.host,
         port=settings.port,
         timeout_graceful_shutdown=10,
-        log_level="info",
+        log_config=None,
+        server_header=False,
+        **protection(settings),
     )
 
 

@@ -5,17 +5,23 @@ All are coroutines: FastAPI would run plain functions in a thread each, 12 hops 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from gateway.front_end.smart_mask import SmartMasks
 from gateway.generation import Painter
 from gateway.inference import InferenceBackend
 from gateway.job import Job
+from gateway.job_desk import JobDesk
 from gateway.job_masks import MaskDesk
 from gateway.jobs import JobQueue
+from gateway.keys.api_key import ApiKey
 from gateway.model_catalog import ModelCatalog
+from gateway.observability.metrics import GatewayMetrics
+from gateway.openai_images.attachments import Attachments
 from gateway.pictures import Pictures
 from gateway.segmentation import Segmenter
 from gateway.white_balancing import WhiteBalancer
@@ -30,7 +36,12 @@ class Services:
     pictures: Pictures
     segmenter: Segmenter
     painter: Painter
-    jobs: JobQueue
+    jobs: JobDesk
+    queue: JobQueue
+    attachments: Attachments
+    metrics: GatewayMetrics
+    triton_metrics_url: Callable[[], str] | None
+    smart_masks: SmartMasks
 
 
 async def _services(request: Request) -> Services:
@@ -61,7 +72,7 @@ async def _painter(services: ServicesDep) -> Painter:
     return services.painter
 
 
-async def _jobs(services: ServicesDep) -> JobQueue:
+async def _jobs(services: ServicesDep) -> JobDesk:
     return services.jobs
 
 
@@ -74,12 +85,19 @@ SegmenterDep = Annotated[Segmenter, Depends(_segmenter)]
 MaskDeskDep = Annotated[MaskDesk, Depends(_mask_desk)]
 BalancerDep = Annotated[WhiteBalancer, Depends(_balancer)]
 PainterDep = Annotated[Painter, Depends(_painter)]
-JobsDep = Annotated[JobQueue, Depends(_jobs)]
+JobsDep = Annotated[JobDesk, Depends(_jobs)]
 CatalogDep = Annotated[ModelCatalog, Depends(_catalog)]
 
 
+async def _key(request: Request) -> ApiKey | None:
+    return getattr(request.state, "key", None)
+
+
+KeyDep = Annotated[ApiKey | None, Depends(_key)]
+
+
 async def _job(job_id: str, jobs: JobsDep) -> Job:
-    return jobs.get(job_id)
+    return await jobs.get(job_id)
 
 
 JobDep = Annotated[Job, Depends(_job)]

@@ -56,6 +56,8 @@ async def finish(
 def _stitched(
     order: PaintingOrder, original: DecodedImage, levels: Plane | None, painted: Image
 ) -> Stitched:
+    if not order.keep_size and (levels is None or order.preserve == "none"):
+        return Stitched(painted, None)
     if levels is None:
         return Stitched(resized(painted, (original.width, original.height)), None)
     return stitch(

@@ -5,11 +5,15 @@
     │   ├── ImageInvalidError        400  not a picture we can read
     │   └── UnsupportedValueError    400  a known field with a value we do not do
     ├── ValidationFailedError        422  a field has the wrong type or range
+    ├── InvalidKeyError              401
+    ├── ForbiddenError               403  the key's scope does not reach so far
     ├── NotFoundError                404
     ├── ConflictError                409
     ├── PayloadTooLargeError         413
     ├── UnsupportedFormatError       415
     ├── TooManyJobsError             429
+    ├── RateLimitError               429
+    ├── NotImplementedHereError      501
     ├── StorageFullError             507
     ├── InferenceError               502  the model server failed
     │   ├── ModelUnavailableError    503  not loaded, restarting or not there
@@ -23,6 +27,8 @@ This module imports nothing of ours: everything may raise from it, one handler r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class RetouchError(Exception):
     """Something failed; `message` is a sentence for the person who called."""
@@ -30,6 +36,8 @@ class RetouchError(Exception):
     status = 500
     code = "internal_error"
     title = "Internal error"
+    headers: Mapping[str, str] = {}
+    """Further headers of the answer."""
 
     def __init__(
         self, message: str, *, code: str | None = None, pointer: str | None = None
@@ -65,6 +73,19 @@ class ValidationFailedError(RetouchError):
     status, code, title = 422, "validation_failed", "Validation failed"
 
 
+class InvalidKeyError(RetouchError):
+    """No key, an unknown one, or one that was revoked."""
+
+    status, code, title = 401, "invalid_api_key", "Invalid API key"
+    headers: Mapping[str, str] = {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(RetouchError):
+    """The key is good, but not for this."""
+
+    status, code, title = 403, "forbidden", "Forbidden"
+
+
 class NotFoundError(RetouchError):
     """No such file, job or model."""
 
@@ -93,6 +114,23 @@ class TooManyJobsError(RetouchError):
     """The job queue is full."""
 
     status, code, title = 429, "queue_full", "Queue full"
+
+
+class NotImplementedHereError(RetouchError):
+    """A known call that this server does not do."""
+
+    status, code, title = 501, "not_supported", "Not supported"
+    headers: Mapping[str, str] = {"x-should-retry": "false"}
+
+
+class RateLimitError(RetouchError):
+    """A key has used up what it may have in a minute."""
+
+    status, code, title = 429, "rate_limit_exceeded", "Rate limit exceeded"
+
+    def __init__(self, message: str, *, retry_after_s: int = 60) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(retry_after_s)}
 
 
 class StorageFullError(RetouchError):

@@ -37,12 +37,16 @@ class FeatureCache:
         self._bytes = 0
         self._entries: OrderedDict[str, Any] = OrderedDict()
         self._underway: dict[str, asyncio.Task[Any]] = {}
+        self.hits = 0
+        self.misses = 0
 
     async def get(self, key: str, compute: Callable[[], Awaitable[T]]) -> Cached[T]:
         """The entry of `key`, computed once however many ask for it at the same time."""
         if key in self._entries:
+            self.hits += 1
             self._entries.move_to_end(key)
             return Cached(self._entries[key], cached=True)
+        self.misses += 1
         task = self._underway.get(key)
         if task is None:
             task = asyncio.ensure_future(self._compute(key, compute))

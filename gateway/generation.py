@@ -25,6 +25,7 @@ from gateway.inference import (
 )
 from gateway.job import Job, JobResult
 from gateway.jobs import JobReporter
+from gateway.keys.owner import current_owner
 from gateway.model_catalog import ModelCatalog
 from gateway.painting_order import TASK_MODELS, OrderDesk, PaintingOrder
 from gateway.pictures import Pictures
@@ -58,6 +59,7 @@ class Painter:
 
     async def run(self, job: Job, report: JobReporter) -> JobResult:
         """Paint the job's pictures; those of one job share batches like those of several."""
+        current_owner.set(job.owner)
         order = PaintingOrder(**job.request)
         inputs = await edit_inputs(order, self._pictures, self._backend)
         requests = self._requests(order, inputs, deadline_s=_left(job))
@@ -88,7 +90,9 @@ class Painter:
                 seed=order.seed + index,
                 strength=order.strength,
                 adapters=order.adapters,
-                preview_every=self._preview_every,
+                preview_every=self._preview_every
+                if order.preview_every is None
+                else order.preview_every,
                 images=inputs.images,
                 mask=inputs.mask,
                 is_batch=order.priority == "batch",

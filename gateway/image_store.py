@@ -17,6 +17,7 @@ from obstore.exceptions import NotFoundError as ObjectNotFoundError
 from obstore.store import LocalStore, MemoryStore
 
 from gateway.errors import NotFoundError, StorageFullError
+from gateway.keys.owner import current_owner
 
 _QUICK_BYTES = 256 * 1024
 _ID = re.compile(r"file_[0-9a-f]{40}")
@@ -68,6 +69,8 @@ class ImageStore:
         # The record is written last: a picture without one does not exist yet.
         await self._create(_content_key(image.id), data)
         await self._create(_record_key(image.id), json.dumps(asdict(image)).encode())
+        if owner := current_owner.get():
+            await self._create(_owner_key(image.id, owner), b"")
         return image
 
     async def info(self, image_id: str) -> StoredImage:
@@ -94,8 +97,28 @@ class ImageStore:
             NotFoundError: no such picture.
         """
         await self.info(image_id)
+        if owner := current_owner.get():
+            await obstore.delete_async(self._store, _owner_key(image_id, owner))
+            if await self._has_owners(image_id):
+                return
         for key in (_record_key(image_id), _content_key(image_id)):
             await obstore.delete_async(self._store, key)
+
+    async def _has_owners(self, image_id: str) -> bool:
+        listing = obstore.list(self._store, prefix=_owner_key(image_id, ""), chunk_size=1)
+        return bool(await listing.collect_async())
+
+    async def require_visible(self, image_id: str) -> None:
+        """Check that a picture is one of whoever asks; without keys every picture is.
+
+        Raises:
+            NotFoundError: it is another key's, or not there.
+        """
+        if owner := current_owner.get():
+            try:
+                await obstore.head_async(self._store, _owner_key(image_id, owner))
+            except (ObjectNotFoundError, FileNotFoundError):
+                raise NotFoundError(f"There is no file {image_id!r}.") from None
 
     async def _create(self, key: str, data: bytes) -> None:
         try:
@@ -110,6 +133,7 @@ class ImageStore:
     async def _read(self, key: str, image_id: str) -> bytes:
         if not _ID.fullmatch(image_id):
             raise NotFoundError(f"There is no file {image_id[:80]!r}.")
+        await self.require_visible(image_id)
         try:
             result = await obstore.get_async(self._store, key)
             return bytes(await result.bytes_async())
@@ -127,6 +151,10 @@ async def _digest(data: bytes) -> str:
 def _content_key(image_id: str) -> str:
     digest = image_id.removeprefix("file_")
     return f"files/{digest[:2]}/{digest[2:4]}/{digest}"
+
+
+def _owner_key(image_id: str, owner: str) -> str:
+    return f"owners/{image_id.removeprefix('file_')}/{owner}"
 
 
 def _record_key(image_id: str) -> str:

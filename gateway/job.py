@@ -80,6 +80,8 @@ class Job:
     """Seconds from `created_at`; a job not finished by then fails."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The owner's own words; not looked at."""
+    owner: str = ""
+    """Id of the key that submitted it; empty where keys are off."""
 
     @property
     def progress(self) -> float:

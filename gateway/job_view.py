@@ -6,13 +6,13 @@ from typing import Any
 
 from gateway.errors import NotFoundError
 from gateway.job import Job
-from gateway.jobs import JobQueue
+from gateway.job_desk import JobDesk
 from gateway.pictures import Pictures
 from gateway.schemas import JobOutput, JobTimings, JobView
 from preprocessing import masks
 
 
-async def view_of(job: Job, jobs: JobQueue, pictures: Pictures) -> JobView:
+async def view_of(job: Job, jobs: JobDesk, pictures: Pictures) -> JobView:
     """The job with its place in line, its addresses and what became of its mask."""
     base = f"/v1/jobs/{job.id}"
     return JobView(
@@ -23,7 +23,7 @@ async def view_of(job: Job, jobs: JobQueue, pictures: Pictures) -> JobView:
         progress=job.progress,
         step=job.step,
         total_steps=job.total_steps,
-        queue_position=jobs.queue_position(job),
+        queue_position=await jobs.queue_position(job),
         created_at=job.created_at,
         started_at=job.started_at,
         completed_at=job.completed_at,

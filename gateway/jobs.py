@@ -73,6 +73,7 @@ class JobQueue:
         metadata: Mapping[str, str] | None = None,
         priority: JobPriority = JobPriority.INTERACTIVE,
         deadline_s: float | None = None,
+        owner: str = "",
     ) -> Job:
         """Accept a job.
 
@@ -90,6 +91,7 @@ class JobQueue:
             metadata=metadata or {},
             priority=priority,
             deadline_s=deadline_s,
+            owner=owner,
         )
         self._jobs[job.id] = job
         self._events[job.id] = []
@@ -112,9 +114,20 @@ class JobQueue:
         except KeyError:
             raise NotFoundError(f"There is no job {job_id[:80]!r}.") from None
 
-    def latest(self, *, status: JobStatus | None, limit: int, after: str | None) -> list[Job]:
+    def latest(
+        self,
+        *,
+        status: JobStatus | None,
+        limit: int,
+        after: str | None,
+        owner: str | None = None,
+    ) -> list[Job]:
         """Newest first; `after` continues behind that job."""
-        jobs = [job for job in reversed(self._jobs.values()) if status in (None, job.status)]
+        jobs = [
+            job
+            for job in reversed(self._jobs.values())
+            if status in (None, job.status) and owner in (None, job.owner)
+        ]
         if after is not None:
             self.get(after)
             ids = [job.id for job in reversed(self._jobs.values())]

@@ -53,6 +53,10 @@ class PaintingOrder:
     """exact: the picture does not depend on the jobs that run beside this one."""
     deadline_s: float | None = None
     """Seconds from the submission to the end."""
+    keep_size: bool = True
+    """Whether an edit comes back at the size of its picture rather than as it was painted."""
+    preview_every: int | None = None
+    """Steps between two previews; None for the gateway's own setting."""
     reference_mask: str | None = None
     crop: Box | None = None
     """What of a large photograph is painted, xyxy; None for all of it."""
@@ -122,6 +126,8 @@ class OrderDesk:
             priority=wanted.get("priority") or "interactive",
             determinism=wanted.get("determinism") or "batched",
             deadline_s=_first(wanted.get("deadline_s"), self._default_deadline_s),
+            keep_size=wanted.get("keep_size", True),
+            preview_every=wanted.get("preview_every"),
             reference_mask=wanted.get("reference_mask"),
             crop=crop,
             mask_polarity=wanted.get("mask_polarity") or "white",

@@ -63,6 +63,7 @@ class Pictures:
     async def decoded(self, image_id: str) -> codec.DecodedImage:
         """Pixels of a stored picture, upright RGB; not to be written to."""
         if image_id in self._recent:
+            await self.store.require_visible(image_id)
             self._recent.move_to_end(image_id)
             return self._recent[image_id]
         data = await self.store.content(image_id)
@@ -81,6 +82,7 @@ class Pictures:
             data = await self.store.content(image_id)
             levels = await asyncio.to_thread(self._decode_mask, data, pointer)
             self._remember_levels(image_id, levels)
+        await self.store.require_visible(image_id)
         return levels
 
     async def keep_levels(self, levels: Plane) -> StoredImage:

@@ -20,7 +20,9 @@ async def retouch_error(request: Request, error: Exception) -> JSONResponse:
     """Render one of our errors."""
     assert isinstance(error, RetouchError)  # noqa: S101
     errors = [{"pointer": error.pointer, "detail": error.message}] if error.pointer else []
-    return _response(request, error.status, error.code, error.title, error.message, errors)
+    response = _response(request, error.status, error.code, error.title, error.message, errors)
+    response.headers.update(error.headers)
+    return response
 
 
 async def validation_error(request: Request, error: Exception) -> JSONResponse:
@@ -50,6 +52,11 @@ async def unexpected_error(request: Request, _error: Exception) -> JSONResponse:
     return _response(request, 500, "internal_error", "Internal error", detail, [])
 
 
+def _front_end_response(status: int, detail: str) -> JSONResponse:
+    """The existing front end shows `detail` to its user, and knows 400 for whatever is wrong."""
+    return JSONResponse({"detail": detail}, 400 if status in (415, 422) else status)
+
+
 def _pointer(location: Sequence[int | str]) -> str:
     parts = location[1:] if location and location[0] in ("body", "query", "path") else location
     return "/" + "/".join(str(part) for part in parts)
@@ -58,6 +65,8 @@ def _pointer(location: Sequence[int | str]) -> str:
 def _response(
     request: Request, status: int, code: str, title: str, detail: str, errors: list[dict[str, Any]]
 ) -> JSONResponse:
+    if request.url.path.startswith("/api/"):
+        return _front_end_response(status, detail)
     request_id = getattr(request.state, "request_id", "")
     kind = "invalid_request_error" if status < 500 else "server_error"
     parameter = errors[0]["pointer"].strip("/") if errors else None

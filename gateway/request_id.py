@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import problem
+from gateway.observability.context import current_request_id
 
 logger = logging.getLogger(__name__)
 _MAX_LENGTH = 64
@@ -29,15 +30,14 @@ class RequestIdMiddleware:
         request = Request(scope, receive)
         sent = request.headers.get("x-request-id", "")[:_MAX_LENGTH]
         request_id = request.state.request_id = sent or uuid.uuid4().hex
+        current_request_id.set(request_id)
         started = False
 
         async def identified(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
         try:

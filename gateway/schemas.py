@@ -207,6 +207,7 @@ class ModelView(BaseModel):
 
     id: str
     object: Literal["model"] = "model"
+    created: int = Field(0, description="Of no meaning here; OpenAI's clients expect it.")
     owned_by: Literal["retouch"] = "retouch"
     ready: bool
     detail: str

@@ -7,6 +7,7 @@ picture is answered from it without touching the model server.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -207,7 +208,9 @@ class Segmenter:
         }
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        context = contextvars.copy_context()  # the call to the network belongs to this trace
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, context.run, work)
 
 
 _Found = tuple[int | None, Choice, Sequence[Choice]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +27,25 @@ class Settings(BaseSettings):
         ("http://localhost:3000",), description="Web origins that may call the gateway."
     )
 
+    open_beyond_loopback: bool = Field(
+        False, description="Listen beyond loopback without any key: anyone may use everything."
+    )
+    front_end_without_key: bool = Field(
+        False, description="Where keys are needed: let the front end's /api in without one."
+    )
+    rate_limit_storage: str = Field(
+        "async+memory://",
+        description="Where limits are counted: in this process; database (the keys' own), or "
+        "e.g. async+redis://host, for several gateways that count together.",
+    )
+
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="auto: text on a terminal, JSON lines elsewhere."
+    )
+    otlp_endpoint: str | None = Field(
+        None, description="OTLP/HTTP collector for traces, e.g. http://127.0.0.1:4318."
+    )
+
     triton_url: str | None = Field(
         None,
         description="gRPC of running Tritons: host:port or dns:///name:port (every address of the "
@@ -44,6 +64,16 @@ class Settings(BaseSettings):
     canary_timeout_s: float = Field(10.0, gt=0, description="A slower canary answer is a failure.")
 
     max_body_bytes: int = Field(64 * 2**20, gt=0, description="Largest request body.")
+    header_timeout_s: float = Field(
+        15.0, gt=0, description="A request whose headers take longer is dropped."
+    )
+    body_pause_s: float = Field(
+        30.0, gt=0, description="Longest time a body may need for each of its 64 KiB: then 408."
+    )
+    write_stall_s: float = Field(
+        60.0, gt=0, description="A client that reads nothing for so long is dropped."
+    )
+    max_header_bytes: int = Field(32 * 1024, gt=0, description="Request line and headers together.")
     max_image_bytes: int = Field(32 * 2**20, gt=0, description="Largest encoded picture.")
     max_image_pixels: int = Field(50_000_000, gt=0, description="Largest picture, width x height.")
     feature_cache_bytes: int = Field(
@@ -60,6 +90,9 @@ class Settings(BaseSettings):
     max_kept_jobs: int = Field(10_000, ge=1, description="Ended jobs remembered, newest first.")
     job_deadline_s: float | None = Field(
         None, gt=0, description="Deadline of jobs that name none, seconds from their submission."
+    )
+    retry_grace_s: float = Field(
+        15.0, ge=0, description="A synchronous client gone for so long cancels its job."
     )
     preview_every: int = Field(2, ge=0, description="Steps between two previews; 0 for none.")
     stall_timeout_s: float = Field(

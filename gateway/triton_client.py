@@ -1,5 +1,5 @@
-"""The port over Triton's gRPC; with `triton_masks.py`, `triton_canaries.py` and `triton_prefill.py`
-the only files that know tensor names.
+"""The port over Triton's gRPC; with `triton_masks.py`, `triton_canaries.py` and
+`triton_prefill.py` the only files that know tensor names.
 
 Painting uses the asynchronous client, because a job spends its time waiting.
 """
@@ -33,6 +33,7 @@ from gateway.inference import (
     SegmentationOutput,
     StepDone,
 )
+from gateway.observability.tracing import trace_headers
 from gateway.triton_errors import BACKEND_DIED, translate, translated
 from gateway.triton_masks import TEXT_MODEL, TritonMaskModels, tensors_of
 
@@ -130,7 +131,7 @@ class TritonBackend:
                 "timeout": None if deadline_s is None else round(deadline_s * 1e6),
             }
 
-        stream = self._async.stream_infer(requests())
+        stream = self._async.stream_infer(requests(), headers=trace_headers())
         final = False
         try:
             while not final:

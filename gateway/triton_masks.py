@@ -15,6 +15,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from gateway import triton_canaries
 from gateway.inference import SEGMENTATION_MODEL, SegmentationNetwork, SegmentationOutput
+from gateway.observability.tracing import trace_headers
 from gateway.triton_errors import translated
 
 TEXT_MODEL, PICTURE_MODEL = "clip_text", "clip_image"
@@ -81,7 +82,12 @@ class TritonMaskModels:
 
     def _infer(self, model: str, inputs: triton_canaries.Inputs) -> Any:
         with translated(model):
-            return self._client.infer(model, tensors_of(inputs), client_timeout=self._timeout_s)
+            return self._client.infer(
+                model,
+                tensors_of(inputs),
+                client_timeout=self._timeout_s,
+                headers=trace_headers(),
+            )
 
 
 def tensors_of(inputs: triton_canaries.Inputs) -> list[Any]:

@@ -57,6 +57,8 @@ class TritonServerOptions:
     config_name: str = "embedded"
     response_cache_bytes: int = 256 * 1024**2
     exit_timeout_s: int = 5
+    otlp_endpoint: str | None = None
+    """Where Triton sends its spans; None for nowhere."""
     extra_environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -191,6 +193,14 @@ class TritonServer:
             command += [
                 f"--cache-directory={installation.cache_directory}",
                 f"--cache-config=local,size={options.response_cache_bytes}",
+            ]
+        if options.otlp_endpoint is not None:
+            command += [
+                "--trace-config=mode=opentelemetry",
+                f"--trace-config=opentelemetry,url={options.otlp_endpoint.rstrip('/')}/v1/traces",
+                "--trace-config=opentelemetry,resource=service.name=retouch-triton",
+                "--trace-config=level=TIMESTAMPS",
+                "--trace-config=rate=1",
             ]
         return command
 

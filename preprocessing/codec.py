@@ -78,7 +78,7 @@ def decode_image(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> DecodedIm
     """
     opened, header = open_image(data, limits)
     with reading(header.format):
-        pixels = _fast_pixels(data, opened, header)
+        pixels = fast_pixels(data, opened, header)
         if pixels is None:
             opened.load()
         orientation, notes = orientation_of(opened)
@@ -166,8 +166,11 @@ def encode_webp(pixels: Image, quality: int = 90) -> bytes:
     return _imencode(".webp", _bgr(pixels), cv2.IMWRITE_WEBP_QUALITY, quality)
 
 
-def _fast_pixels(data: bytes, opened: ImageFile, header: ImageHeader) -> Image | None:
-    """Stored RGB pixels from a faster decoder than Pillow; None where only Pillow gets it right."""
+def fast_pixels(data: bytes, opened: ImageFile, header: ImageHeader) -> Image | None:
+    """Stored RGB pixels from a faster decoder than Pillow; None where only Pillow gets it right.
+
+    Raises what a decoder raises on a damaged file: call it within `reading`.
+    """
     if header.format == "jpeg" and header.mode == "RGB":
         pixels = simplejpeg.decode_jpeg(data, strict=True)
     elif header.format == "png" and _is_plain_png(data):

@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageCms
+from PIL.ImageFile import ImageFile
 
-from preprocessing.arrays import Doubles, Image
-from preprocessing.codec import decode_image
-from preprocessing.colour import orientation_of, split_alpha, turn_upright, turned
+from preprocessing.arrays import Doubles, Image, Plane
+from preprocessing.codec import decode_image, fast_pixels
+from preprocessing.colour import orientation_of, split_alpha, turned
 from preprocessing.colour_lut import Samples
 from preprocessing.image_header import (
     DEFAULT_LIMITS,
@@ -65,13 +66,12 @@ def decode_native(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> NativePi
         if opened.mode not in ("RGB", "RGBA", "P", "PA"):
             plain = decode_image(data, limits)
             return NativePicture(plain.pixels, plain.alpha, None, header, plain.warnings)
-        opened.load()
+        colours, alpha = _layers(data, opened, header)
         orientation, notes = orientation_of(opened)
         profile = opened.info.get("icc_profile")
-        colours, alpha = split_alpha(opened)
         return NativePicture(
-            np.asarray(turn_upright(colours.convert("RGB"), orientation)),
-            None if alpha is None else np.asarray(turn_upright(alpha, orientation)),
+            np.ascontiguousarray(turned(colours, orientation)),
+            None if alpha is None else np.ascontiguousarray(turned(alpha, orientation)),
             profile if _is_usable(profile) else None,
             header,
             notes,
@@ -122,6 +122,16 @@ def to_srgb_pixels(picture: NativePicture) -> Image:
 def from_srgb_pixels(pixels: Image, profile: bytes | None) -> Image:
     """8-bit sRGB into the colour space of a profile."""
     return np.asarray(_converted(PillowImage.fromarray(pixels), profile, inverse=True))
+
+
+def _layers(data: bytes, opened: ImageFile, header: ImageHeader) -> tuple[Image, Plane | None]:
+    """Stored RGB and alpha of 8 bits."""
+    pixels = fast_pixels(data, opened, header)
+    if pixels is not None:
+        return pixels, None
+    opened.load()
+    colours, alpha = split_alpha(opened)
+    return np.asarray(colours.convert("RGB")), None if alpha is None else np.asarray(alpha)
 
 
 def _is_deep_rgb(data: bytes, opened: PillowImage.Image, header: ImageHeader) -> bool:

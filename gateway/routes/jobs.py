@@ -6,16 +6,15 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.dependencies import JobDep, JobsDep, MaskDeskDep, PainterDep, PicturesDep
+from gateway.dependencies import JobDep, JobsDep, KeyDep, MaskDeskDep, PicturesDep, ServicesDep
 from gateway.errors import ConflictError, InvalidRequestError, RetouchError
 from gateway.generation import TASK_MODELS
-from gateway.job import Job, JobEvent, JobFailure, JobPriority, JobStatus
+from gateway.job import Job, JobEvent, JobFailure, JobStatus
 from gateway.job_pictures import resolve_pictures
 from gateway.job_view import view_of
 from gateway.multipart import read_body
@@ -59,8 +58,9 @@ async def submit(  # noqa: PLR0913
     response: Response,
     pictures: PicturesDep,
     mask_desk: MaskDeskDep,
-    painter: PainterDep,
+    services: ServicesDep,
     jobs: JobsDep,
+    key: KeyDep,
     prefer: Annotated[str | None, Header(description="wait=N answers when the job ends.")] = None,
     accept: Annotated[str, Header(description="image/png: wait for the picture itself.")] = "",
 ) -> JobView | Response:
@@ -71,15 +71,8 @@ async def submit(  # noqa: PLR0913
     """
     wanted = await read_body(request, JobRequest, pictures)
     fields = await resolve_pictures(wanted, pictures, mask_desk)
-    order = await painter.accept(fields)
-    job = jobs.submit(
-        task=order.task,
-        model=order.model,
-        request={**asdict(order)},
-        metadata=wanted.metadata,
-        priority=JobPriority(order.priority),
-        deadline_s=order.deadline_s,
-    )
+    order = await services.painter.accept(fields)
+    job = await jobs.submit(order, key, wanted.metadata)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     wants_picture = accept.startswith("image/")
     seconds = _wait_preference(prefer) or (MAX_WAIT_S if wants_picture else 0)
@@ -102,7 +95,7 @@ async def list_jobs(
     after: str | None = None,
 ) -> JobList:
     """Jobs, newest first."""
-    found = jobs.latest(status=status, limit=limit + 1, after=after)
+    found = await jobs.latest(status=status, limit=limit + 1, after=after)
     shown = [await view_of(job, jobs, pictures) for job in found[:limit]]
     return JobList(data=shown, has_more=len(found) > limit)
 
@@ -121,7 +114,7 @@ async def get_job(
 @router.post("/{job_id}/cancel")
 async def cancel(job: JobDep, jobs: JobsDep, pictures: PicturesDep) -> JobView:
     """Cancel; a job that has ended is left as it is."""
-    return await view_of(jobs.cancel(job.id), jobs, pictures)
+    return await view_of(await jobs.cancel(job.id), jobs, pictures)
 
 
 @router.get("/{job_id}/result", response_class=Response)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.dependencies import CatalogDep
+from gateway.dependencies import CatalogDep, ServicesDep
 from gateway.errors import NotFoundError
 from gateway.generation import TASK_MODELS
 from gateway.inference import SEGMENTATION_MODEL, ModelHealth
+from gateway.model_catalog import ModelCatalog
 from gateway.schemas import ModelList, ModelView
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -23,10 +24,30 @@ async def list_models(catalog: CatalogDep) -> ModelList:
 @router.get("/{name}")
 async def get_model(catalog: CatalogDep, name: str) -> ModelView:
     """One model."""
-    for entry in catalog.models:
-        if entry.name == name:
-            return _view(entry)
-    raise NotFoundError(f"There is no model {name[:80]!r}.")
+    return _view(_entry(catalog, name))
+
+
+@router.post("/{name}/load")
+async def load(services: ServicesDep, name: str) -> ModelView:
+    """Load a model, or load it again; needs an admin key where keys are needed."""
+    entry = _entry(services.catalog, name)
+    await services.backend.load(entry.name)
+    return _view(entry)
+
+
+@router.post("/{name}/unload")
+async def unload(services: ServicesDep, name: str) -> ModelView:
+    """Unload a model; `load` brings it back, as do the canaries."""
+    entry = _entry(services.catalog, name)
+    await services.backend.unload(entry.name)
+    return _view(entry)
+
+
+def _entry(catalog: ModelCatalog, name: str) -> ModelHealth:
+    entry = catalog.get(name)
+    if entry is None:
+        raise NotFoundError(f"There is no model {name[:80]!r}.")
+    return entry
 
 
 def _view(entry: ModelHealth) -> ModelView:

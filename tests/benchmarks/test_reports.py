@@ -179,7 +179,8 @@ def test_options_are_whole_numbers_from_1(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["gateway_overhead", "step_batching", "qwen_batching", "preview_cost"]
+    "name",
+    ["gateway_overhead", "step_batching", "qwen_batching", "preview_cost", "edit_requests"],
 )
 def test_help(name: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,11 @@ from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.inference_fake import FakeBackend
+from gateway.keys.api_key import KeyScope
+from gateway.keys.key_store import KeyStore
 from gateway.settings import Settings
+from gateway.slow_clients import protection
+from tests.gateway.log_watch import LogWatch
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,11 @@ async def serve(
 
 
 @asynccontextmanager
-async def serve_on_a_port(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
-    """The same app through a socket, where a stream arrives piece by piece."""
+async def serve_on_a_port(gateway: Gateway, **limits: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """The same app through a socket as `retouch serve` does it; streams arrive in pieces."""
+    guards = protection(Settings(**limits))
     config = uvicorn.Config(
-        gateway.app, port=0, lifespan="off", ws="none", log_level="warning", log_config=None
+        gateway.app, port=0, lifespan="off", log_level="warning", log_config=None, **guards
     )
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
@@ -101,7 +107,52 @@ async def _true(value: bool) -> bool:
     return value
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_in_any_log() -> Iterator[LogWatch]:
+    """Over the whole run: keys and pictures are in no log line of ours."""
+    watch = LogWatch()
+    ours = logging.getLogger("gateway")
+    level = ours.level
+    ours.addHandler(watch)
+    ours.setLevel(logging.DEBUG)
+    yield watch
+    ours.removeHandler(watch)
+    ours.setLevel(level)
+    assert not watch.leaks
+
+
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     async with serve(tmp_path) as served:
         yield served
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A gateway that needs keys; headers of three holders, and of nobody."""
+
+    gateway: Gateway
+    texts: dict[str, str]
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        return self.gateway.client
+
+    def headers(self, who: str) -> dict[str, str]:
+        text = self.texts.get(who)
+        return {"Authorization": f"Bearer {text}"} if text else {}
+
+
+@pytest.fixture
+async def keyed(tmp_path: Path) -> AsyncIterator[Keyed]:
+    store = KeyStore.in_folder(tmp_path)
+    texts = {
+        "ann": store.create("ann")[1],
+        "bob": store.create("bob")[1],
+        "admin": store.create("admin", scope=KeyScope.ADMIN)[1],
+        "slow": store.create("slow", requests_per_minute=3)[1],
+        "small": store.create("small", megapixels_per_minute=0.01)[1],
+    }
+    store.close()
+    async with serve(tmp_path, FakeBackend(step_s=0.01)) as gateway:
+        yield Keyed(gateway, texts)

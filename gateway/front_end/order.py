@@ -1,0 +1,79 @@
+"""A submission of the front end in the words of a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.edit_tasks import TASKS
+from gateway.front_end.fields import SubmitFields
+from gateway.front_end.pictures_in import take_in_base64
+from gateway.image_store import StoredImage
+from gateway.job_masks import MaskDesk
+from gateway.pictures import Pictures
+from preprocessing.sizes import MULTIPLE
+
+_TASKS = {"insertion": "insert", "removal": "remove", "white-balance": "white_balance"}
+_BOX_PREFILL_GROW_PX = 0
+"""A box holds the object and its shadow; what a brush leaves out is guessed over too."""
+
+
+async def painting_order(
+    fields: SubmitFields, pictures: Pictures, masks: MaskDesk
+) -> dict[str, Any]:
+    """What `Painter.accept` takes; every picture is checked here, before the task is queued.
+
+    Raises:
+        RetouchError: a picture cannot be read, or a mask selects nothing.
+    """
+    task = _TASKS[fields.task_type]
+    image = await take_in_base64(fields.input_image, "input_image", pictures)
+    conditions = [
+        await take_in_base64(text, f"conditional_images/{number}", pictures)
+        for number, text in enumerate(fields.conditional_images)
+    ]
+    if fields.mask_image:
+        legacy = await take_in_base64(fields.mask_image, "mask_image", pictures)
+        conditions = conditions or [legacy]
+    order: dict[str, Any] = {
+        "task": task,
+        "prompt": fields.prompt,
+        "negative_prompt": fields.negative_prompt or "",
+        "image": image.id,
+        "size": _size(fields),
+        "num_inference_steps": fields.num_inference_steps,
+        # Guidance below 1 is none at all, as 1 is.
+        "true_cfg_scale": max(1.0, fields.true_cfg_scale),
+        "seed": None if fields.seed in (None, -1) else fields.seed,
+    }
+    if "mask" not in TASKS[task].refuses and conditions:
+        used = await masks.read(conditions[0].id, image, pointer="/mask")
+        order |= {"mask": used.file_id, "mask_polarity": used.polarity, "notes": used.notes}
+    if task == "remove" and fields.mask_tool_type == "box":
+        order["prefill_grow"] = _BOX_PREFILL_GROW_PX
+    return order | await _references(fields, conditions[1:], pictures, masks)
+
+
+async def _references(
+    fields: SubmitFields, conditions: list[StoredImage], pictures: Pictures, masks: MaskDesk
+) -> dict[str, Any]:
+    """What the task takes of the further pictures; the client sends them whatever the task."""
+    room = TASKS[_TASKS[fields.task_type]].max_references
+    if fields.reference_image:
+        reference = await take_in_base64(fields.reference_image, "reference_image", pictures)
+        conditions = [reference, *conditions]
+    found: dict[str, Any] = {"reference": [picture.id for picture in conditions[:room]]}
+    if fields.reference_mask_R and found["reference"]:
+        shape = await take_in_base64(fields.reference_mask_R, "reference_mask_R", pictures)
+        found["reference_mask"] = await masks.shape(shape.id)
+    return found
+
+
+def _size(fields: SubmitFields) -> str:
+    """What is painted; the result always has the size of the input.
+
+    Of an original in full only what is around the mask is painted, at a size that fits it.
+    """
+    if fields.width is None or fields.height is None or fields.input_quality == "original":
+        return "auto"
+    sides = (max(MULTIPLE, round(s / MULTIPLE) * MULTIPLE) for s in (fields.width, fields.height))
+    return "x".join(str(side) for side in sides)

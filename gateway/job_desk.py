@@ -1,0 +1,81 @@
+"""Use case: jobs as whoever asks may see them; the one way into the queue, for every surface."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
+
+from gateway.errors import NotFoundError
+from gateway.generation import PaintingOrder
+from gateway.job import Job, JobEvent, JobPriority, JobStatus
+from gateway.jobs import JobQueue
+from gateway.keys.api_key import ApiKey
+from gateway.keys.owner import current_owner, may_see
+from gateway.keys.rate_limits import RateLimits
+from gateway.observability.tracing import trace_headers
+
+
+class JobDesk:
+    """Submits within the key's limits, and shows nobody another key's jobs."""
+
+    def __init__(self, queue: JobQueue, limits: RateLimits) -> None:
+        self._queue = queue
+        self._limits = limits
+
+    async def submit(
+        self, order: PaintingOrder, key: ApiKey | None, metadata: Mapping[str, str]
+    ) -> Job:
+        """Queue a job.
+
+        Raises:
+            RateLimitError: the key may paint no more for now.
+            TooManyJobsError: the queue is full.
+        """
+        await self._limits.count_pixels(key, order.n * order.width * order.height)
+        return self._queue.submit(
+            task=order.task,
+            model=order.model,
+            request=asdict(order),
+            metadata={**metadata, **trace_headers()},
+            priority=JobPriority(order.priority),
+            deadline_s=order.deadline_s,
+            owner=current_owner.get(),
+        )
+
+    async def get(self, job_id: str) -> Job:
+        """The job as it is now.
+
+        Raises:
+            NotFoundError: no such job, or another key's.
+        """
+        job = self._queue.get(job_id)
+        if not may_see(job.owner):
+            raise NotFoundError(f"There is no job {job_id[:80]!r}.")
+        return job
+
+    async def latest(self, *, status: JobStatus | None, limit: int, after: str | None) -> list[Job]:
+        """Newest first; `after` continues behind that job; raises as `get`."""
+        if after is not None:
+            await self.get(after)
+        owner = current_owner.get() or None
+        return self._queue.latest(status=status, limit=limit, after=after, owner=owner)
+
+    async def queue_position(self, job: Job) -> int | None:
+        """How many jobs of its model wait before this one; None when it does not wait."""
+        return self._queue.queue_position(job)
+
+    async def cancel(self, job_id: str) -> Job:
+        """Cancel; an ended job is left as it is; raises as `get`."""
+        await self.get(job_id)
+        return self._queue.cancel(job_id)
+
+    async def wait(self, job_id: str, *, timeout_s: float) -> Job:
+        """The job when it ends, or as it is after `timeout_s`; raises as `get`."""
+        await self.get(job_id)
+        return await self._queue.wait(job_id, timeout_s=timeout_s)
+
+    async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
+        """Events with an id above `after`; raises as `get` at the first one."""
+        await self.get(job_id)
+        async for event in self._queue.watch(job_id, after=after):
+            yield event

@@ -1,0 +1,1 @@
+"""API keys: who may call, how much, and whose a job or picture is."""

@@ -1,0 +1,110 @@
+"""Keys in the database."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+
+from gateway.errors import NotFoundError
+from gateway.keys.api_key import ApiKey, KeyScope, PresentedKey
+
+_TABLES = sql.MetaData()
+_KEYS = sql.Table(
+    "retouch_api_keys",
+    _TABLES,
+    sql.Column("id", sql.String(12), primary_key=True),
+    sql.Column("name", sql.String(200), nullable=False),
+    sql.Column("scope", sql.String(20), nullable=False),
+    sql.Column("salt", sql.LargeBinary, nullable=False),
+    sql.Column("hash", sql.LargeBinary, nullable=False),
+    sql.Column("created_at", sql.Float, nullable=False),
+    sql.Column("revoked_at", sql.Float),
+    sql.Column("requests_per_minute", sql.Integer),
+    sql.Column("megapixels_per_minute", sql.Float),
+)
+
+
+class KeyStore:
+    """Makes, finds and revokes keys; every method blocks."""
+
+    def __init__(self, database_url: str) -> None:
+        self.engine = sql.create_engine(database_url)
+        _TABLES.create_all(self.engine)
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> KeyStore:
+        """Keys in a file of their own under `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{folder / 'keys.db'}")
+
+    def create(
+        self,
+        name: str,
+        *,
+        scope: KeyScope = KeyScope.USE,
+        requests_per_minute: int | None = None,
+        megapixels_per_minute: float | None = None,
+    ) -> tuple[ApiKey, str]:
+        """A new key, and the text to hand out: it cannot be had again."""
+        presented = PresentedKey.new()
+        salt = os.urandom(16)
+        key = ApiKey(
+            id=presented.id,
+            name=name,
+            scope=scope,
+            salt=salt,
+            hash=presented.hashed(salt),
+            created_at=time.time(),
+            requests_per_minute=requests_per_minute,
+            megapixels_per_minute=megapixels_per_minute,
+        )
+        with self.engine.begin() as connection:
+            connection.execute(_KEYS.insert().values(**asdict(key)))
+        return key, presented.text
+
+    def get(self, key_id: str) -> ApiKey | None:
+        """A key by its id, revoked or not."""
+        with self.engine.connect() as connection:
+            row = connection.execute(_KEYS.select().where(_KEYS.c.id == key_id)).mappings().first()
+        return _key(row) if row else None
+
+    def all(self) -> list[ApiKey]:
+        """All keys, oldest first."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(_KEYS.select().order_by(_KEYS.c.created_at)).mappings().all()
+        return [_key(row) for row in rows]
+
+    def revoke(self, key_id: str) -> None:
+        """Make a key useless; a second time changes nothing.
+
+        Raises:
+            NotFoundError: no such key.
+        """
+        if self.get(key_id) is None:
+            raise NotFoundError(f"There is no key {key_id[:80]!r}.")
+        statement = (
+            _KEYS.update()
+            .where(_KEYS.c.id == key_id, _KEYS.c.revoked_at.is_(None))
+            .values(revoked_at=time.time())
+        )
+        with self.engine.begin() as connection:
+            connection.execute(statement)
+
+    def any(self) -> bool:
+        """Whether there ever was a key: revoking the last one opens nothing."""
+        with self.engine.connect() as connection:
+            return connection.execute(sql.select(_KEYS.c.id).limit(1)).first() is not None
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self.engine.dispose()
+
+
+def _key(row: Mapping[Any, Any]) -> ApiKey:
+    return ApiKey(**{**row, "scope": KeyScope(row["scope"])})

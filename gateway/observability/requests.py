@@ -1,0 +1,63 @@
+"""Counts, times and logs every request; plain ASGI."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.observability.metrics import GatewayMetrics
+
+logger = logging.getLogger("gateway.requests")
+_QUIET = ("/health/live", "/health/ready", "/metrics")
+
+
+class RequestWatchMiddleware:
+    """Goes inside the request's id: what it logs carries it."""
+
+    def __init__(self, app: ASGIApp, *, metrics: GatewayMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                took = f"request;dur={1000 * (time.perf_counter() - started):.1f}"
+                MutableHeaders(scope=message).setdefault("Server-Timing", took)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            self._done(scope, status, time.perf_counter() - started)
+
+    def _done(self, scope: Scope, status: int, seconds: float) -> None:
+        # Paths have ids in them, without number; routes are few.
+        route = getattr(scope.get("route"), "path", "unknown")
+        self._metrics.request_done(_method(scope), route, status, seconds)
+        level = logging.DEBUG if scope["path"] in _QUIET else logging.INFO
+        path = scope["path"][:200]
+        words = "%s %s %d in %.1f ms"
+        members = {
+            "event": "request",
+            "method": _method(scope),
+            "route": route,
+            "status": status,
+            "duration_ms": round(1000 * seconds, 1),
+        }
+        logger.log(level, words, _method(scope), path, status, 1000 * seconds, extra=members)
+
+
+def _method(scope: Scope) -> str:
+    known = ("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS")
+    return scope["method"] if scope["method"] in known else "OTHER"
