@@ -1,4 +1,4 @@
-"""`retouch`: serve, doctor, keys, and calls of a running gateway."""
+"""`retouch`: serve, worker, doctor, keys, and calls of a running gateway."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from gateway.observability.logs import set_up_logs
 from gateway.picture_commands import app as picture_commands
 from gateway.settings import Settings
 from gateway.slow_clients import protection
+from gateway.worker import work
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(keys, name="keys")
@@ -39,6 +40,9 @@ def main() -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one.")] = None,
+    worker: Annotated[
+        bool, typer.Option(help="Run jobs here too; without, `retouch worker` has to.")
+    ] = True,
 ) -> None:
     """Serve over HTTP, with an embedded Triton unless RETOUCH_TRITON_URL names one."""
     overrides = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
@@ -48,11 +52,9 @@ def serve(
     except KeysMissingError as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(2) from error
-    set_up_logs(settings.log_format)
-    # With the default of 5 ms a worker thread at work keeps the event loop waiting for so long.
-    sys.setswitchinterval(0.0002)
+    _prepare_process(settings)
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, works=worker),
         host=settings.host,
         port=settings.port,
         timeout_graceful_shutdown=10,
@@ -60,6 +62,20 @@ def serve(
         server_header=False,
         **protection(settings),
     )
+
+
+@app.command("worker")
+def worker_alone() -> None:
+    """Run jobs of RETOUCH_DATABASE_URL, without HTTP; give each worker a RETOUCH_WORKER_ID."""
+    settings = Settings()
+    _prepare_process(settings)
+    work(settings)
+
+
+def _prepare_process(settings: Settings) -> None:
+    set_up_logs(settings.log_format)
+    # With the default of 5 ms a worker thread at work keeps the event loop waiting for so long.
+    sys.setswitchinterval(0.0002)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from gateway.errors import UnsupportedValueError
 from gateway.front_end.smart_mask import SmartMasks
 from gateway.generation import Painter
 from gateway.inference import InferenceBackend
@@ -24,6 +25,7 @@ from gateway.observability.metrics import GatewayMetrics
 from gateway.openai_images.attachments import Attachments
 from gateway.pictures import Pictures
 from gateway.segmentation import Segmenter
+from gateway.webhook_guard import WebhookGuard
 from gateway.white_balancing import WhiteBalancer
 
 
@@ -42,6 +44,22 @@ class Services:
     metrics: GatewayMetrics
     triton_metrics_url: Callable[[], str] | None
     smart_masks: SmartMasks
+    webhooks: WebhookGuard | None = None
+    """Where webhooks may go; None when they are off."""
+
+    def check_webhook(self, url: str | None) -> None:
+        """Refuse a webhook that could not be delivered.
+
+        Raises:
+            UnsupportedValueError: webhooks are off.
+            InvalidRequestError: the address is refused.
+        """
+        if url is None:
+            return
+        if self.webhooks is None:
+            message = "Webhooks are off: RETOUCH_WEBHOOK_SECRET is not set."
+            raise UnsupportedValueError(message, pointer="/webhook")
+        self.webhooks.check(url)
 
 
 async def _services(request: Request) -> Services:

@@ -9,12 +9,14 @@
     ├── ForbiddenError               403  the key's scope does not reach so far
     ├── NotFoundError                404
     ├── ConflictError                409
+    ├── GoneError                    410
     ├── PayloadTooLargeError         413
     ├── UnsupportedFormatError       415
     ├── TooManyJobsError             429
     ├── RateLimitError               429
     ├── NotImplementedHereError      501
     ├── StorageFullError             507
+    ├── StoreUnavailableError        503  the job store cannot be reached
     ├── InferenceError               502  the model server failed
     │   ├── ModelUnavailableError    503  not loaded, restarting or not there
     │   ├── OverloadedError          503  its queue is full
@@ -98,6 +100,12 @@ class ConflictError(RetouchError):
     status, code, title = 409, "conflict", "Conflict"
 
 
+class GoneError(RetouchError):
+    """The thing was there and has been removed since."""
+
+    status, code, title = 410, "expired", "Expired"
+
+
 class PayloadTooLargeError(RetouchError):
     """A body or picture is over its limit."""
 
@@ -137,6 +145,12 @@ class StorageFullError(RetouchError):
     """The image store has no room left."""
 
     status, code, title = 507, "storage_full", "Storage full"
+
+
+class StoreUnavailableError(RetouchError):
+    """The database that keeps the jobs cannot be reached."""
+
+    status, code, title = 503, "store_unavailable", "Job store unavailable"
 
 
 class InferenceError(RetouchError):

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+PUBLIC = ""
+"""Owner of jobs where keys are off."""
+
 
 class JobStatus(StrEnum):
     """Where a job is in its life."""
@@ -80,8 +83,23 @@ class Job:
     """Seconds from `created_at`; a job not finished by then fails."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The owner's own words; not looked at."""
-    owner: str = ""
-    """Id of the key that submitted it; empty where keys are off."""
+    owner: str = PUBLIC
+    """Id of the key that submitted it; `PUBLIC` where keys are off."""
+    attempts: int = 0
+    """How often it was started; more than once when what it ran on died."""
+    expires_at: float | None = None
+    """When its result is removed; known when it has ended."""
+    webhook: str | None = None
+    """Where to tell that it has ended."""
+    lap: int = 0
+    """Its place among the jobs of all owners: of two owners each has one job a lap."""
+    ticket: int = 1
+    """Rises whenever the job is put in line anew; a worker with an older one is not heard."""
+
+    @property
+    def deadline_at(self) -> float | None:
+        """When its owner stops waiting."""
+        return None if self.deadline_s is None else self.created_at + self.deadline_s
 
     @property
     def progress(self) -> float:
@@ -115,3 +133,82 @@ class JobResult:
     preservation: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
     timings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What is handed in: a job without its life."""
+
+    task: str
+    model: str
+    request: Mapping[str, Any]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    priority: JobPriority = JobPriority.INTERACTIVE
+    deadline_s: float | None = None
+    owner: str = PUBLIC
+    webhook: str | None = None
+    files: tuple[str, ...] = ()
+    """Stored pictures it cannot do without."""
+
+    @classmethod
+    def like(cls, job: Job, files: tuple[str, ...]) -> NewJob:
+        """The same request once more."""
+        return cls(
+            task=job.task,
+            model=job.model,
+            request=job.request,
+            metadata=job.metadata,
+            priority=job.priority,
+            deadline_s=job.deadline_s,
+            owner=job.owner,
+            webhook=job.webhook,
+            files=files,
+        )
+
+
+@dataclass(frozen=True)
+class OnceKey:
+    """An `Idempotency-Key`: of one owner's requests with it, one makes a job."""
+
+    owner: str
+    key: str
+    fingerprint: str
+    """Digest of the request; the same key with another one is refused."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job, and whether an earlier request had made it."""
+
+    job: Job
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A place in line: what an engine keeps of a job."""
+
+    job_id: str
+    number: int
+    model: str
+    order: int
+    """Lower goes first; of equals, the first to come."""
+
+
+@dataclass(frozen=True)
+class Fence:
+    """The right to speak for a running job; lost as soon as the job is started again."""
+
+    job_id: str
+    ticket: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class JobsPulse:
+    """How the jobs of all gateways are, for whoever watches over them."""
+
+    by_status: Mapping[str, int] = field(default_factory=dict)
+    oldest_queued_s: float = 0.0
+    oldest_pending_s: float = 0.0
+    """Age of the oldest job that has not ended."""

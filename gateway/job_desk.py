@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from gateway.errors import NotFoundError
 from gateway.generation import PaintingOrder
-from gateway.job import Job, JobEvent, JobPriority, JobStatus
+from gateway.job import Job, JobEvent, JobPriority, JobStatus, NewJob, OnceKey, Submission
 from gateway.jobs import JobQueue
 from gateway.keys.api_key import ApiKey
 from gateway.keys.owner import current_owner, may_see
@@ -25,14 +25,27 @@ class JobDesk:
     async def submit(
         self, order: PaintingOrder, key: ApiKey | None, metadata: Mapping[str, str]
     ) -> Job:
-        """Queue a job.
+        """Queue a job; raises as `submit_once`."""
+        return (await self.submit_once(order, key, metadata)).job
+
+    async def submit_once(
+        self,
+        order: PaintingOrder,
+        key: ApiKey | None,
+        metadata: Mapping[str, str],
+        *,
+        once: OnceKey | None = None,
+        webhook: str | None = None,
+    ) -> Submission:
+        """Queue a job, or find the one that the same idempotency key has made.
 
         Raises:
             RateLimitError: the key may paint no more for now.
             TooManyJobsError: the queue is full.
+            ValidationFailedError: the idempotency key came with another request.
         """
         await self._limits.count_pixels(key, order.n * order.width * order.height)
-        return self._queue.submit(
+        new = NewJob(
             task=order.task,
             model=order.model,
             request=asdict(order),
@@ -40,7 +53,33 @@ class JobDesk:
             priority=JobPriority(order.priority),
             deadline_s=order.deadline_s,
             owner=current_owner.get(),
+            webhook=webhook,
+            files=order.files,
         )
+        return await self._queue.submit_once(new, once)
+
+    async def find_submission(self, once: OnceKey) -> Submission | None:
+        """The job that this key has made.
+
+        Raises:
+            ValidationFailedError: the key came with another request.
+        """
+        return await self._queue.find_submission(once)
+
+    async def retry(self, job_id: str) -> Job:
+        """The same request as a new job, one and the same however often; raises as `get`.
+
+        Raises:
+            ConflictError: it has succeeded.
+            GoneError: it has expired.
+        """
+        await self.get(job_id)
+        return await self._queue.retry(job_id)
+
+    async def delete(self, job_id: str) -> None:
+        """Forget a job; one that is live is canceled first; raises as `get`."""
+        await self.get(job_id)
+        await self._queue.delete(job_id)
 
     async def get(self, job_id: str) -> Job:
         """The job as it is now.
@@ -48,7 +87,7 @@ class JobDesk:
         Raises:
             NotFoundError: no such job, or another key's.
         """
-        job = self._queue.get(job_id)
+        job = await self._queue.get(job_id)
         if not may_see(job.owner):
             raise NotFoundError(f"There is no job {job_id[:80]!r}.")
         return job
@@ -58,16 +97,16 @@ class JobDesk:
         if after is not None:
             await self.get(after)
         owner = current_owner.get() or None
-        return self._queue.latest(status=status, limit=limit, after=after, owner=owner)
+        return await self._queue.latest(status=status, limit=limit, after=after, owner=owner)
 
     async def queue_position(self, job: Job) -> int | None:
         """How many jobs of its model wait before this one; None when it does not wait."""
-        return self._queue.queue_position(job)
+        return await self._queue.queue_position(job)
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel; an ended job is left as it is; raises as `get`."""
         await self.get(job_id)
-        return self._queue.cancel(job_id)
+        return await self._queue.cancel(job_id)
 
     async def wait(self, job_id: str, *, timeout_s: float) -> Job:
         """The job when it ends, or as it is after `timeout_s`; raises as `get`."""

@@ -27,6 +27,8 @@ async def view_of(job: Job, jobs: JobDesk, pictures: Pictures) -> JobView:
         created_at=job.created_at,
         started_at=job.started_at,
         completed_at=job.completed_at,
+        expires_at=job.expires_at,
+        attempts=job.attempts,
         parameters=dict(job.request),
         output=[JobOutput(**entry) for entry in job.output],
         preservation=dict(job.preservation) if job.preservation else None,
@@ -40,6 +42,7 @@ async def view_of(job: Job, jobs: JobDesk, pictures: Pictures) -> JobView:
             "events": f"{base}/events",
             "result": f"{base}/result",
             "cancel": f"{base}/cancel",
+            "retry": f"{base}/retry",
         },
     )
 

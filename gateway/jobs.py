@@ -1,8 +1,9 @@
-"""Jobs: submit, watch, cancel. The only file that knows how they are queued.
+"""Jobs: submit, watch, cancel. Durable: what `submit` has returned survives every process.
 
-Jobs live in this process's memory: a restart forgets them. A `Job` is a frozen snapshot; the
-queue replaces it, so a watcher never sees half a change. Every change is an event with an
-increasing id, kept with the job, so that a watcher may come late or come back.
+The interface that routes and use cases know. Jobs live in the store (`job_store.py`), whose
+turn it is says the engine (`job_engine.py`), the work is done by `job_execution.py`, in this
+process or in another. A `Job` is a frozen snapshot. Every change is an event with an increasing
+id, kept with the job, so that a watcher may come late or come back, to any gateway.
 """
 
 from __future__ import annotations
@@ -10,61 +11,115 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-import uuid
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from gateway.errors import (
-    InferenceTimeoutError,
-    NotFoundError,
-    RetouchError,
-    TooManyJobsError,
+from gateway import job_housekeeping, job_store, job_submission
+from gateway.errors import ConflictError, GoneError, RetouchError, StoreUnavailableError
+from gateway.job import (
+    PUBLIC,
+    Job,
+    JobEvent,
+    JobPriority,
+    JobsPulse,
+    JobStatus,
+    NewJob,
+    OnceKey,
+    Submission,
+    Ticket,
 )
-from gateway.job import Job, JobEvent, JobFailure, JobPriority, JobResult, JobStatus
-from gateway.turns import Turns
+from gateway.job_changes import JobChanges
+from gateway.job_database import JobDatabase
+from gateway.job_engine import JobEngine
+from gateway.job_execution import JobExecution, Runner, UntilReady
+from gateway.job_limits import JobLimits
+from gateway.job_reporter import JobReporter
+from gateway.job_rows import ticket_for
+from gateway.job_upkeep import JobUpkeep
 
+__all__ = ["JobLimits", "JobQueue", "JobReporter", "Runner"]
 logger = logging.getLogger(__name__)
+_ENQUEUE_TIMEOUT_S = 5.0
+_HAND_BACK_S = 5.0
+_OPEN_TIMEOUT_S = 60.0
 
 
-class JobReporter:
-    """Through it a runner tells how its job gets on."""
-
-    def __init__(self, queue: JobQueue, job_id: str) -> None:
-        self._queue = queue
-        self._job_id = job_id
-
-    def step_done(self, step: int, total_steps: int) -> None:
-        """`step` of `total_steps` is done."""
-        self._queue._advance(self._job_id, step, total_steps)
-
-    def preview(self, data: Mapping[str, Any]) -> None:
-        """A picture of the unfinished state."""
-        self._queue._record(self._job_id, "preview", data)
-
-
-Runner = Callable[[Job, JobReporter], Awaitable[JobResult]]
+async def _at_once(_model: str, _again: bool) -> None:
+    """Every model is ready."""
 
 
 class JobQueue:
-    """Runs jobs with a bound per model and keeps their history."""
+    """The jobs of all gateways and workers that share a database."""
 
     def __init__(
-        self, runner: Runner, *, jobs_per_model: int, max_queued: int, max_kept: int
+        self,
+        runner: Runner,
+        *,
+        database: JobDatabase,
+        engine: JobEngine,
+        worker_id: str,
+        limits: JobLimits | None = None,
+        works: bool = True,
+        until_ready: UntilReady = _at_once,
     ) -> None:
-        self._runner = runner
-        self._jobs_per_model = jobs_per_model
-        self._max_queued = max_queued
-        self._max_kept = max_kept
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._events: dict[str, list[JobEvent]] = {}
-        self._changed: dict[str, asyncio.Event] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._turns: dict[str, Turns] = {}
+        """`works`: whether this process runs jobs, or only takes them in and shows them."""
+        self._database = database
+        self._engine = engine
+        self._limits = limits or JobLimits()
+        self._works = works
+        self._changes = JobChanges(database, poll_s=self._limits.poll_s)
+        self._execution = JobExecution(
+            runner,
+            database,
+            self._changes,
+            worker_id=worker_id,
+            limits=self._limits.execution,
+            until_ready=until_ready,
+        )
+        self._upkeep = JobUpkeep(
+            database,
+            engine,
+            self._changes,
+            worker_id=worker_id if works else None,
+            limits=self._limits.upkeep,
+        )
+        self._open = False
 
-    def submit(
+    async def start(self) -> None:
+        """Open the store and begin to work.
+
+        Raises:
+            StoreUnavailableError: the database did not answer for a minute.
+            ConflictError: a newer release made it.
+        """
+        try:
+            async with asyncio.timeout(_OPEN_TIMEOUT_S):
+                await self._database.insist(JobDatabase.prepare)
+                await self._start_engine()
+        except TimeoutError:
+            message = f"The job database did not answer within {_OPEN_TIMEOUT_S:.0f} s."
+            raise StoreUnavailableError(message) from None
+        self._open = True
+        self._changes.start()
+        self._upkeep.start()
+
+    async def close(self) -> None:
+        """Let what is at work end in its time, put the rest in line again, let go of the store."""
+        if not self._open:
+            return
+        self._open = False
+        self._execution.refuse()
+        busy_s = self._limits.drain_s + _HAND_BACK_S if self._execution.is_busy else 0.0
+        draining = asyncio.create_task(self._execution.drain(self._limits.drain_s))
+        try:
+            await self._engine.stop(drain_s=busy_s)
+        finally:
+            await draining
+            await self._upkeep.stop()
+            await self._changes.stop()
+            self._database.close()
+
+    async def submit(  # noqa: PLR0913
         self,
         *,
         task: str,
@@ -73,18 +128,17 @@ class JobQueue:
         metadata: Mapping[str, str] | None = None,
         priority: JobPriority = JobPriority.INTERACTIVE,
         deadline_s: float | None = None,
-        owner: str = "",
+        owner: str = PUBLIC,
+        webhook: str | None = None,
+        files: tuple[str, ...] = (),
     ) -> Job:
         """Accept a job.
 
         Raises:
             TooManyJobsError: as many jobs wait as may wait.
+            StoreUnavailableError: nothing was accepted.
         """
-        waiting = self._count(JobStatus.QUEUED)
-        if waiting >= self._max_queued:
-            raise TooManyJobsError(f"{waiting} jobs are waiting, the limit is {self._max_queued}.")
-        job = Job(
-            id=f"job_{uuid.uuid4().hex}",
+        new = NewJob(
             task=task,
             model=model,
             request=request,
@@ -92,29 +146,46 @@ class JobQueue:
             priority=priority,
             deadline_s=deadline_s,
             owner=owner,
+            webhook=webhook,
+            files=files,
         )
-        self._jobs[job.id] = job
-        self._events[job.id] = []
-        self._changed[job.id] = asyncio.Event()
-        self._record(job.id, "queued", {"queue_position": self.queue_position(job)})
-        running = self._tasks[job.id] = asyncio.create_task(self._run(job.id), name=job.id)
-        # Not in `_run`: a task that is canceled before its first step runs none of its code.
-        running.add_done_callback(lambda _: self._tasks.pop(job.id, None))
-        self._forget_oldest()
-        return job
+        return (await self.submit_once(new, None)).job
 
-    def get(self, job_id: str) -> Job:
+    async def submit_once(self, new: NewJob, once: OnceKey | None) -> Submission:
+        """Accept a job, or find the one that the same idempotency key has made.
+
+        Raises:
+            ValidationFailedError: the key came with another request.
+            TooManyJobsError, StoreUnavailableError: nothing was accepted.
+        """
+        accepted = await self._database.call(
+            job_submission.submit,
+            new,
+            once=once,
+            max_queued=self._limits.max_queued,
+            keep_s=self._limits.keep_s,
+        )
+        if not accepted.replayed:
+            await self._put_in_line(ticket_for(accepted.job))
+        return accepted
+
+    async def find_submission(self, once: OnceKey) -> Submission | None:
+        """The job that this key has made.
+
+        Raises:
+            ValidationFailedError: the key came with another request.
+        """
+        return await self._database.call(job_submission.find_submission, once)
+
+    async def get(self, job_id: str) -> Job:
         """The job as it is now.
 
         Raises:
             NotFoundError: no such job.
         """
-        try:
-            return self._jobs[job_id]
-        except KeyError:
-            raise NotFoundError(f"There is no job {job_id[:80]!r}.") from None
+        return await self._database.call(job_store.get, job_id)
 
-    def latest(
+    async def latest(
         self,
         *,
         status: JobStatus | None,
@@ -122,140 +193,120 @@ class JobQueue:
         after: str | None,
         owner: str | None = None,
     ) -> list[Job]:
-        """Newest first; `after` continues behind that job."""
-        jobs = [
-            job
-            for job in reversed(self._jobs.values())
-            if status in (None, job.status) and owner in (None, job.owner)
-        ]
-        if after is not None:
-            self.get(after)
-            ids = [job.id for job in reversed(self._jobs.values())]
-            older = set(ids[ids.index(after) + 1 :])
-            jobs = [job for job in jobs if job.id in older]
-        return jobs[:limit]
+        """Newest first; `after` continues behind that job; `owner` leaves the others' out."""
+        return await self._database.call(
+            job_store.latest, status=status, limit=limit, after=after, owner=owner
+        )
 
-    def queue_position(self, job: Job) -> int | None:
+    async def queue_position(self, job: Job) -> int | None:
         """How many jobs of its model wait before this one; None when it does not wait."""
-        if job.status is not JobStatus.QUEUED:
-            return None
-        waiting = [
-            other
-            for other in self._jobs.values()
-            if other.model == job.model and other.status is JobStatus.QUEUED
-        ]
-        waiting.sort(key=lambda other: other.priority.rank)  # stable: of a rank, the oldest first
-        return [other.id for other in waiting].index(job.id)
+        return await self._database.call(job_submission.queue_position, job)
 
-    def cancel(self, job_id: str) -> Job:
-        """Cancel; an ended job is left as it is."""
-        job = self.get(job_id)
+    async def pulse(self) -> JobsPulse:
+        """Jobs by status, and how long the oldest ones wait."""
+        return await self._database.call(job_housekeeping.pulse)
+
+    async def cancel(self, job_id: str) -> Job:
+        """Cancel; an ended job is left as it is.
+
+        Raises:
+            NotFoundError: no such job.
+            GoneError: it has expired.
+        """
+        if (await self.get(job_id)).status is JobStatus.EXPIRED:
+            raise GoneError(f"Job {job_id} has expired.")
+        await self._database.call(job_store.end, job_id, JobStatus.CANCELED)
+        self._changes.wake(job_id)
+        return await self.get(job_id)
+
+    async def retry(self, job_id: str) -> Job:
+        """The same request as a new job, one and the same however often it is asked for.
+
+        A live job is its own answer.
+
+        Raises:
+            NotFoundError: no such job.
+            GoneError: it has expired.
+            ConflictError: it has succeeded.
+        """
+        job = await self.get(job_id)
+        if job.status is JobStatus.EXPIRED:
+            raise GoneError(f"Job {job_id} has expired.")
+        if job.status is JobStatus.SUCCEEDED:
+            raise ConflictError(f"Job {job_id} has succeeded; there is nothing to try again.")
         if not job.status.is_terminal:
-            self._end(job_id, JobStatus.CANCELED)
-            self._tasks[job_id].cancel()
-        return self.get(job_id)
+            return job
+        files = await self._database.call(job_store.files_of, job_id)
+        again = OnceKey(job.owner, f"retry:{job_id}", job_id[-64:])
+        return (await self.submit_once(NewJob.like(job, files), again)).job
+
+    async def delete(self, job_id: str) -> None:
+        """Forget a job, its events and its hold on files; one that is live is canceled first.
+
+        Raises:
+            NotFoundError: no such job.
+        """
+        await self.get(job_id)
+        await self._database.call(job_store.end, job_id, JobStatus.CANCELED)
+        self._changes.wake(job_id)
+        await self._database.call(job_store.delete, job_id)
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
-        """Events with an id above `after`, past ones first; ends behind the last one."""
-        self.get(job_id)
-        events = self._events[job_id]  # held here, since an ended job may be forgotten meanwhile
-        seen = after
-        while True:
-            while seen < len(events):
-                seen += 1
-                yield events[seen - 1]
-            if events[-1].is_last:
-                return
-            await self._changed[job_id].wait()
+        """Events with an id above `after`, past ones first; ends behind the last one.
+
+        Raises:
+            NotFoundError: no such job.
+            GoneError: it has expired, and its events with it.
+        """
+        if (await self.get(job_id)).status is JobStatus.EXPIRED:
+            raise GoneError(f"Job {job_id} has expired.")
+        with self._changes.subscription(job_id) as subscription:
+            while True:
+                events, over = await self._events(job_id, after)
+                for event in events:
+                    after = event.id
+                    yield event
+                    if event.is_last:
+                        return
+                if over or not self._open:
+                    return
+                await subscription.wait()
 
     async def wait(self, job_id: str, *, timeout_s: float) -> Job:
         """The job when it ends, or as it is after `timeout_s`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                async for _ in self.watch(job_id):
-                    pass
-        return self.get(job_id)
+                with self._changes.subscription(job_id) as subscription:
+                    while not (job := await self.get(job_id)).status.is_terminal and self._open:
+                        await subscription.wait()
+                    return job
+        return await self.get(job_id)
 
-    async def close(self) -> None:
-        """Cancel what runs or waits."""
-        for job_id, task in list(self._tasks.items()):
-            self.cancel(job_id)
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-
-    async def _run(self, job_id: str) -> None:
+    async def _events(self, job_id: str, after: int) -> tuple[list[JobEvent], bool]:
+        """New events, and whether no more will come; nothing new while the store is away."""
         try:
-            result = await self._run_in_time(self._jobs[job_id])
-            self._end(
-                job_id,
-                JobStatus.SUCCEEDED,
-                output=result.output,
-                preservation=result.preservation,
-                warnings=result.warnings,
-                timings=result.timings,
-            )
-        except RetouchError as error:
-            failure = JobFailure(error.code, error.message, error.status)
-            self._end(job_id, JobStatus.FAILED, error=failure)
-        except Exception:
-            logger.exception("job failed", extra={"event": "job_failed", "job_id": job_id})
-            failure = JobFailure("internal_error", "The gateway failed; its log says why.")
-            self._end(job_id, JobStatus.FAILED, error=failure)
+            events = await self._database.call(job_store.events_after, job_id, after)
+            if events:
+                return events, False
+            found = await self._database.call(job_store.changes, [job_id])
+        except RetouchError:
+            return [], False
+        change = found.get(job_id)
+        return [], change is None or (change.status.is_terminal and change.events <= after)
 
-    async def _run_in_time(self, job: Job) -> JobResult:
-        """Wait for the job's turn and run it.
+    async def _start_engine(self) -> None:
+        while True:
+            try:
+                return await self._engine.start(self._execution.run if self._works else None)
+            except StoreUnavailableError as error:  # it went away in between
+                logger.warning("%s Trying again.", error.message, extra={"event": "store_retry"})
+            await asyncio.sleep(1)
 
-        Raises:
-            InferenceTimeoutError: its deadline passed first; the work was canceled.
-        """
-        deadline = asyncio.timeout(job.deadline_s)
+    async def _put_in_line(self, ticket: Ticket) -> None:
+        """Tell the engine; when that fails, upkeep does it later: the job is accepted."""
         try:
-            async with deadline:
-                return await self._run_in_turn(job)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            message = f"The job was not finished within its deadline of {job.deadline_s:g} s."
-            raise InferenceTimeoutError(message) from None
-
-    async def _run_in_turn(self, job: Job) -> JobResult:
-        turns = self._turns.setdefault(job.model, Turns(self._jobs_per_model))
-        async with turns.turn(job.priority.rank):
-            self._change(job.id, status=JobStatus.RUNNING, started_at=time.time())
-            self._record(job.id, "started", {})
-            return await self._runner(self._jobs[job.id], JobReporter(self, job.id))
-
-    def _advance(self, job_id: str, step: int, total_steps: int) -> None:
-        self._change(job_id, step=step, total_steps=total_steps)
-        data = {"step": step, "total_steps": total_steps, "progress": self._jobs[job_id].progress}
-        self._record(job_id, "progress", data)
-
-    def _end(self, job_id: str, status: JobStatus, **changes: Any) -> None:
-        """First wins: a job that has ended stays as it ended."""
-        if self._jobs[job_id].status.is_terminal:
-            return
-        self._change(job_id, status=status, completed_at=time.time(), **changes)
-        error = self._jobs[job_id].error
-        data = {"code": error.code, "message": error.message} if error else {}
-        self._record(job_id, str(status), data)
-
-    def _change(self, job_id: str, **changes: Any) -> None:
-        if not self._jobs[job_id].status.is_terminal:
-            self._jobs[job_id] = replace(self._jobs[job_id], **changes)
-
-    def _record(self, job_id: str, name: str, data: Mapping[str, Any]) -> None:
-        events = self._events[job_id]
-        if events and events[-1].is_last:
-            return
-        events.append(JobEvent(len(events) + 1, name, data))
-        self._changed[job_id].set()
-        self._changed[job_id] = asyncio.Event()
-
-    def _count(self, status: JobStatus) -> int:
-        return sum(job.status is status for job in self._jobs.values())
-
-    def _forget_oldest(self) -> None:
-        ended = [job.id for job in self._jobs.values() if job.status.is_terminal]
-        for job_id in ended[: max(0, len(self._jobs) - self._max_kept)]:
-            for table in (self._jobs, self._events, self._changed):
-                table.pop(job_id, None)
+            async with asyncio.timeout(_ENQUEUE_TIMEOUT_S):
+                await self._engine.enqueue(ticket)
+                await self._database.call(job_store.note_in_line, [ticket])
+        except (TimeoutError, RetouchError):
+            logger.warning("job %s enters the line later", ticket.job_id)

@@ -30,11 +30,14 @@ class ModelCatalog:
     def __init__(self) -> None:
         self._health: dict[str, ModelHealth] = {}
         self._checked_at: float | None = None
+        self.rounds = 0
+        """Canary rounds so far."""
 
     def update(self, health: list[ModelHealth]) -> None:
         """Replace all entries by those of one canary round."""
         self._health = {entry.name: entry for entry in health}
         self._checked_at = time.monotonic()
+        self.rounds += 1
 
     @property
     def models(self) -> list[ModelHealth]:

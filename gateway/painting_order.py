@@ -72,6 +72,11 @@ class PaintingOrder:
             x0, y0, x1, y1 = self.crop
             object.__setattr__(self, "crop", (x0, y0, x1, y1))
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every stored picture the order cannot do without."""
+        return tuple(name for name in (self.image, self.mask, *self.references) if name)
+
 
 class OrderDesk:
     """Checks requests against the models and the pictures there are."""

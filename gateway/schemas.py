@@ -127,6 +127,9 @@ class JobRequest(_Request, EditFields):
         description="Seconds from now; a job not finished by then ends failed, deadline_exceeded.",
     )
     metadata: dict[str, str] = Field(default_factory=dict, max_length=16)
+    webhook: str | None = Field(
+        None, max_length=2000, description="An https address, told when the job has ended."
+    )
 
     @field_validator("seed", "num_inference_steps", "n", "true_cfg_scale", mode="before")
     @classmethod
@@ -183,6 +186,8 @@ class JobView(BaseModel):
     created_at: float
     started_at: float | None
     completed_at: float | None
+    expires_at: float | None = Field(None, description="When the result is removed.")
+    attempts: int = Field(0, description="Starts; above 1 when what it ran on died.")
     parameters: dict[str, Any]
     output: list[JobOutput]
     preservation: dict[str, Any] | None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.triton_endpoints import TritonEndpoints
+from gateway.webhook_signature import key_of
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -87,6 +89,36 @@ class Settings(BaseSettings):
 
     jobs_per_model: int = Field(8, ge=1, description="Jobs at work at once per pipeline model.")
     max_queued_jobs: int = Field(1000, ge=1, description="Jobs waiting before 429 queue_full.")
+    database_url: str | None = Field(
+        None,
+        description="sqlite:///FILE or postgresql://...: where jobs live; unset: DATA_DIR/jobs.db.",
+    )
+    worker_id: str = Field(
+        default_factory=socket.gethostname,
+        description="Name of this process among the workers; the same after a restart.",
+    )
+    worker_lost_after_s: float = Field(
+        60.0, gt=0, description="A worker not seen for so long is dead; its jobs go to others."
+    )
+    drain_s: float = Field(
+        20.0, ge=0, description="Jobs at work may go on so long when the process is to end."
+    )
+    max_job_attempts: int = Field(
+        3, ge=1, description="Starts of a job before it is given up, deaths included."
+    )
+    job_ttl_s: float = Field(7 * 86_400.0, gt=0, description="How long a job's result is kept.")
+    retention_interval_s: float = Field(
+        60.0, gt=0, description="Time between two looks for what has expired."
+    )
+    progress_interval_s: float = Field(
+        0.25, ge=0, description="Least time between two progress events, the last one excepted."
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="whsec_ and base64 of 24 bytes or more; unset: webhooks are refused."
+    )
+    webhook_allow_private: bool = Field(
+        False, description="Webhooks to private addresses and over http; for closed networks."
+    )
     max_kept_jobs: int = Field(10_000, ge=1, description="Ended jobs remembered, newest first.")
     job_deadline_s: float | None = Field(
         None, gt=0, description="Deadline of jobs that name none, seconds from their submission."
@@ -105,6 +137,18 @@ class Settings(BaseSettings):
         if value:
             TritonEndpoints.parse(value)
         return value or None
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _usable_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            key_of(secret.get_secret_value())
+        return secret
+
+    @property
+    def job_database_url(self) -> str:
+        """Where jobs live."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'jobs.db'}"
 
 
 @lru_cache(maxsize=1)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.feature_cache import FeatureCache
-from gateway.job import Job, JobStatus
+from gateway.job import JobsPulse, JobStatus
 from gateway.model_catalog import ModelCatalog
 
 _HTTP_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 _JOB_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
-
-JobLister = Callable[[], Iterable[Job]]
 
 
 class GatewayMetrics:
@@ -26,6 +21,7 @@ class GatewayMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._state: _StateCollector | None = None
         self._requests = Counter(
             "retouch_http_requests",
             "Requests answered.",
@@ -75,18 +71,21 @@ class GatewayMetrics:
             self._stage_calls.labels(stage, "true").inc(figures["cached"])
             self._stage_calls.labels(stage, "false").inc(figures["calls"] - figures["cached"])
 
-    def watch(self, jobs: JobLister, catalog: ModelCatalog, cache: FeatureCache) -> None:
+    def watch(self, catalog: ModelCatalog, cache: FeatureCache) -> None:
         """Read the state of these whenever metrics are asked for."""
-        self.registry.register(_StateCollector(jobs, catalog, cache))
+        self._state = _StateCollector(catalog, cache)
+        self.registry.register(self._state)
 
-    def text(self) -> bytes:
-        """The exposition."""
+    def text(self, jobs: JobsPulse | None = None) -> bytes:
+        """The exposition; without `jobs` what was last known of them."""
+        if self._state is not None and jobs is not None:
+            self._state.jobs = jobs
         return generate_latest(self.registry)
 
 
 class _StateCollector(Collector):
-    def __init__(self, jobs: JobLister, catalog: ModelCatalog, cache: FeatureCache) -> None:
-        self._jobs = jobs
+    def __init__(self, catalog: ModelCatalog, cache: FeatureCache) -> None:
+        self.jobs = JobsPulse()
         self._catalog = catalog
         self._cache = cache
 
@@ -96,12 +95,19 @@ class _StateCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Jobs by state, age of the oldest that waits, models, cache."""
-        jobs = list(self._jobs())
-        yield _gauge("retouch_jobs", "Jobs known, by state.", "status", _by_status(jobs))
+        by_status = {
+            status.value: float(self.jobs.by_status.get(status, 0)) for status in JobStatus
+        }
+        yield _gauge("retouch_jobs", "Jobs known, by state.", "status", by_status)
         yield GaugeMetricFamily(
             "retouch_oldest_queued_job_age_seconds",
             "How long the oldest waiting job has waited; 0 when none waits.",
-            value=_oldest_wait_s(jobs),
+            value=self.jobs.oldest_queued_s,
+        )
+        yield GaugeMetricFamily(
+            "retouch_oldest_pending_job_age_seconds",
+            "Age of the oldest job that has not ended; 0 when there is none.",
+            value=self.jobs.oldest_pending_s,
         )
         ready = {entry.name: float(entry.ready) for entry in self._catalog.models}
         yield _gauge("retouch_model_ready", "1: it answered its last canary.", "model", ready)
@@ -120,13 +126,3 @@ def _gauge(name: str, words: str, label: str, values: Mapping[str, float]) -> Ga
     for key, value in values.items():
         family.add_metric((key,), value)
     return family
-
-
-def _by_status(jobs: list[Job]) -> dict[str, float]:
-    tally = Tally(job.status for job in jobs)
-    return {str(status): float(tally[status]) for status in JobStatus}
-
-
-def _oldest_wait_s(jobs: list[Job]) -> float:
-    waiting: list[Any] = [job.created_at for job in jobs if job.status is JobStatus.QUEUED]
-    return max(0.0, time.time() - min(waiting)) if waiting else 0.0

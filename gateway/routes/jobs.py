@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
@@ -12,11 +13,12 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from gateway.dependencies import JobDep, JobsDep, KeyDep, MaskDeskDep, PicturesDep, ServicesDep
-from gateway.errors import ConflictError, InvalidRequestError, RetouchError
+from gateway.errors import ConflictError, GoneError, InvalidRequestError, RetouchError
 from gateway.generation import TASK_MODELS
-from gateway.job import Job, JobEvent, JobFailure, JobStatus
+from gateway.job import Job, JobEvent, JobFailure, JobStatus, OnceKey
 from gateway.job_pictures import resolve_pictures
 from gateway.job_view import view_of
+from gateway.keys.owner import current_owner
 from gateway.multipart import read_body
 from gateway.pictures import Pictures
 from gateway.schemas import JobList, JobRequest, JobView
@@ -63,6 +65,9 @@ async def submit(  # noqa: PLR0913
     key: KeyDep,
     prefer: Annotated[str | None, Header(description="wait=N answers when the job ends.")] = None,
     accept: Annotated[str, Header(description="image/png: wait for the picture itself.")] = "",
+    idempotency_key: Annotated[
+        str | None, Header(max_length=200, description="The same key and body: the same job.")
+    ] = None,
 ) -> JobView | Response:
     """Accept a job. Everything about the request is checked here, before it is queued.
 
@@ -70,9 +75,18 @@ async def submit(  # noqa: PLR0913
     with the picture's bytes.
     """
     wanted = await read_body(request, JobRequest, pictures)
-    fields = await resolve_pictures(wanted, pictures, mask_desk)
-    order = await services.painter.accept(fields)
-    job = await jobs.submit(order, key, wanted.metadata)
+    once = _once(idempotency_key, wanted)
+    accepted = await jobs.find_submission(once) if once else None
+    if accepted is None:
+        services.check_webhook(wanted.webhook)
+        fields = await resolve_pictures(wanted, pictures, mask_desk)
+        order = await services.painter.accept(fields)
+        accepted = await jobs.submit_once(
+            order, key, wanted.metadata, once=once, webhook=wanted.webhook
+        )
+    job = accepted.job
+    if accepted.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     wants_picture = accept.startswith("image/")
     seconds = _wait_preference(prefer) or (MAX_WAIT_S if wants_picture else 0)
@@ -117,6 +131,20 @@ async def cancel(job: JobDep, jobs: JobsDep, pictures: PicturesDep) -> JobView:
     return await view_of(await jobs.cancel(job.id), jobs, pictures)
 
 
+@router.post("/{job_id}/retry", status_code=202)
+async def retry(job: JobDep, jobs: JobsDep, pictures: PicturesDep, response: Response) -> JobView:
+    """The same request as a new job: the same one however often this is called."""
+    again = await jobs.retry(job.id)
+    response.headers["Location"] = f"/v1/jobs/{again.id}"
+    return await view_of(again, jobs, pictures)
+
+
+@router.delete("/{job_id}", status_code=204)
+async def delete(job: JobDep, jobs: JobsDep) -> None:
+    """Forget a job and its events; one that is live is canceled first."""
+    await jobs.delete(job.id)
+
+
 @router.get("/{job_id}/result", response_class=Response)
 async def result(job: JobDep, jobs: JobsDep, pictures: PicturesDep, wait: Wait = 0) -> Response:
     """The bytes of the first picture, once the job has succeeded."""
@@ -129,6 +157,8 @@ async def _picture(job: Job, pictures: Pictures, headers: dict[str, str]) -> Res
     """The first picture of a job that succeeded; otherwise the job's error, or 409."""
     if job.status is JobStatus.FAILED and job.error is not None:
         raise _JobFailedError(job.error)
+    if job.status is JobStatus.EXPIRED:
+        raise GoneError(f"The result of job {job.id} has been removed.")
     if job.status is not JobStatus.SUCCEEDED:
         raise ConflictError(f"The job is {job.status}; it has no result.", code=f"job_{job.status}")
     first = job.output[0]
@@ -145,9 +175,19 @@ async def events(
 ) -> StreamingResponse:
     """Server-sent events: queued, started, progress, preview, then how it ended."""
     after = _event_id(last_event_id)
+    if job.status is JobStatus.EXPIRED:
+        raise GoneError(f"The events of job {job.id} have been removed.")
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     stream = _frames(jobs.watch(job.id, after=after))
     return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
+
+
+def _once(key: str | None, wanted: JobRequest) -> OnceKey | None:
+    if not key:
+        return None
+    request = json.dumps(wanted.model_dump(mode="json"), sort_keys=True)
+    digest = hashlib.sha256(request.encode()).hexdigest()
+    return OnceKey(current_owner.get(), key, digest)
 
 
 class _JobFailedError(RetouchError):

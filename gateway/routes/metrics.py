@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from gateway.dependencies import ServicesDep
+from gateway.errors import RetouchError
 
 router = APIRouter(tags=["health"])
 logger = logging.getLogger(__name__)
@@ -18,7 +19,12 @@ _TIMEOUT_S = 2.0
 @router.get("/metrics", response_class=Response)
 async def metrics(services: ServicesDep) -> Response:
     """Prometheus metrics; needs an admin key where keys are needed."""
-    text = services.metrics.text()
+    try:
+        pulse = await services.queue.pulse()
+    except RetouchError as error:  # the rest is worth having when the job store is away
+        logger.warning("job metrics: %s", error.message)
+        pulse = None
+    text = services.metrics.text(pulse)
     if services.triton_metrics_url is not None:
         text += await _of_triton(services.triton_metrics_url())
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)

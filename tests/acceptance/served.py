@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,19 @@ START_TIMEOUT_S = 180.0
 
 
 class Served:
-    """`retouch serve` on a free port; `stop` ends it."""
+    """`retouch serve`, or another `command` of it, on a free port; `stop` ends it."""
 
-    def __init__(self, data_dir: Path, **settings: object) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        command: Sequence[str] = ("serve",),
+        module: str = "gateway.cli",
+        port: int | None = None,
+        **settings: object,
+    ) -> None:
         self.data_dir = data_dir
-        self.port = _free_port()
+        self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / "gateway.log"
         environment = {name: v for name, v in os.environ.items() if not name.startswith("RETOUCH_")}
@@ -33,7 +41,7 @@ class Served:
         data_dir.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway.cli", "serve"],
+                [sys.executable, "-m", module, *command],
                 env=environment,
                 stdout=log,
                 stderr=log,

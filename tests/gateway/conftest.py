@@ -17,10 +17,13 @@ from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.inference_fake import FakeBackend
+from gateway.job_engine import JobEngine
+from gateway.job_engine_memory import MemoryEngine
 from gateway.keys.api_key import KeyScope
 from gateway.keys.key_store import KeyStore
 from gateway.settings import Settings
 from gateway.slow_clients import protection
+from tests.gateway.held_jobs import close_queues
 from tests.gateway.log_watch import LogWatch
 
 
@@ -56,12 +59,18 @@ class Gateway:
 
 @asynccontextmanager
 async def serve(
-    data_dir: Path, backend: FakeBackend | None = None, **settings: Any
+    data_dir: Path,
+    backend: FakeBackend | None = None,
+    *,
+    engine: JobEngine | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Gateway]:
     """The app with its lifespan, after the first canary round."""
     backend = backend or FakeBackend()
-    chosen = Settings(data_dir=data_dir, canary_interval_s=0.05, **settings)
-    app = create_app(chosen, backend=backend)
+    defaults = {"canary_interval_s": 0.05, "drain_s": 0, "progress_interval_s": 0}
+    chosen = Settings(data_dir=data_dir, **defaults | settings)
+    engine = engine or MemoryEngine(jobs_per_model=chosen.jobs_per_model)
+    app = create_app(chosen, backend=backend, engine=engine)
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
@@ -156,3 +165,9 @@ async def keyed(tmp_path: Path) -> AsyncIterator[Keyed]:
     store.close()
     async with serve(tmp_path, FakeBackend(step_s=0.01)) as gateway:
         yield Keyed(gateway, texts)
+
+
+@pytest.fixture(autouse=True)
+async def _queues_closed() -> AsyncIterator[None]:
+    yield
+    await close_queues()

@@ -7,7 +7,11 @@ from collections import Counter
 from typing import Any
 
 from gateway.job import Job, JobEvent, JobResult
-from gateway.jobs import JobQueue, JobReporter
+from gateway.job_database import JobDatabase
+from gateway.job_engine_memory import MemoryEngine
+from gateway.job_execution import ExecutionLimits
+from gateway.job_upkeep import UpkeepLimits
+from gateway.jobs import JobLimits, JobQueue, JobReporter
 
 RESULT = JobResult(output=({"file_id": "file_1"},), timings={"inference_s": 1.0})
 
@@ -42,24 +46,58 @@ class HeldJobs:
     def step(self, job: Job, step: int, total_steps: int) -> None:
         self._reports[job.id].step_done(step, total_steps)
 
+    def report_of(self, job: Job) -> JobReporter:
+        return self._reports[job.id]
+
     def preview(self, job: Job) -> None:
         self._reports[job.id].preview({"step": 1})
 
 
-def make_queue(work: Any, **limits: int) -> JobQueue:
-    chosen = {"jobs_per_model": 1, "max_queued": 100, "max_kept": 100} | limits
-    return JobQueue(work, **chosen)
+_open: list[JobQueue] = []
+
+
+async def make_queue(
+    work: Any, *, jobs_per_model: int = 1, url: str = "sqlite://", **limits: Any
+) -> JobQueue:
+    """A queue in memory whose store answers at once: everything happens in `settle`."""
+    queue = JobQueue(
+        work,
+        database=JobDatabase(url),
+        engine=MemoryEngine(jobs_per_model=jobs_per_model),
+        worker_id="w",
+        limits=make_limits(**limits),
+    )
+    await queue.start()
+    _open.append(queue)
+    return queue
+
+
+def make_limits(
+    *, max_queued: int = 100, max_kept: int = 100, max_attempts: int = 1, interval_s: float = 0
+) -> JobLimits:
+    return JobLimits(
+        max_queued=max_queued,
+        poll_s=0.01,
+        drain_s=0,
+        execution=ExecutionLimits(max_attempts=max_attempts, progress_interval_s=interval_s),
+        upkeep=UpkeepLimits(period_s=0.05, retention_s=0.01, max_kept=max_kept),
+    )
+
+
+async def close_queues() -> None:
+    while _open:
+        await _open.pop().close()
 
 
 async def submit(queue: JobQueue, model: str = "m", **options: Any) -> Job:
-    job = queue.submit(task="generate", model=model, request={"prompt": "a cat"}, **options)
+    job = await queue.submit(task="generate", model=model, request={"prompt": "a cat"}, **options)
     await settle()
     return job
 
 
 async def settle() -> None:
     """Let everything happen that needs no time."""
-    for _ in range(20):
+    for _ in range(60):
         await asyncio.sleep(0)
 
 

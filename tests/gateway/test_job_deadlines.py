@@ -16,7 +16,7 @@ ORDER = {"task": "generate", "prompt": "a cat", "num_inference_steps": 4}
 
 async def test_a_job_at_work_past_its_deadline_fails_and_its_work_stops() -> None:
     work = HeldJobs()
-    queue = make_queue(work)
+    queue = await make_queue(work)
     job = await submit(queue, deadline_s=0.02)
     ended = await queue.wait(job.id, timeout_s=5)
     assert ended.error is not None
@@ -26,7 +26,7 @@ async def test_a_job_at_work_past_its_deadline_fails_and_its_work_stops() -> Non
 
 
 async def test_a_job_past_its_deadline_in_line_never_runs() -> None:
-    queue = make_queue(HeldJobs())
+    queue = await make_queue(HeldJobs())
     await submit(queue)
     job = await submit(queue, deadline_s=0.02)
     ended = await queue.wait(job.id, timeout_s=5)
@@ -36,22 +36,24 @@ async def test_a_job_past_its_deadline_in_line_never_runs() -> None:
 
 async def test_a_job_within_its_deadline_is_left_alone() -> None:
     work = HeldJobs()
-    queue = make_queue(work)
+    queue = await make_queue(work)
     job = await submit(queue, deadline_s=30)
     await work.finish(job)
-    assert queue.get(job.id).status is JobStatus.SUCCEEDED
+    assert (await queue.get(job.id)).status is JobStatus.SUCCEEDED
 
 
 async def test_interactive_jobs_start_first_though_batch_jobs_came_first() -> None:
     work = HeldJobs()
-    queue = make_queue(work)
+    queue = await make_queue(work)
     first = await submit(queue, priority=JobPriority.BATCH)
     batch = await submit(queue, priority=JobPriority.BATCH)
     interactive = await submit(queue)
-    assert [queue.queue_position(queue.get(job.id)) for job in (batch, interactive)] == [1, 0]
+    assert [
+        await queue.queue_position(await queue.get(job.id)) for job in (batch, interactive)
+    ] == [1, 0]
     await work.finish(first)
-    assert queue.get(interactive.id).status is JobStatus.RUNNING
-    assert queue.get(batch.id).status is JobStatus.QUEUED
+    assert (await queue.get(interactive.id)).status is JobStatus.RUNNING
+    assert (await queue.get(batch.id)).status is JobStatus.QUEUED
     await queue.close()
 
 

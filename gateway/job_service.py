@@ -1,0 +1,82 @@
+"""Opens the job queue that the settings describe."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from gateway.inference import PIPELINE_MODELS
+from gateway.job_database import JobDatabase
+from gateway.job_engine import JobEngine
+from gateway.job_engine_dbos import DbosEngine
+from gateway.job_execution import ExecutionLimits, Runner, UntilReady
+from gateway.job_upkeep import UpkeepLimits
+from gateway.jobs import JobLimits, JobQueue
+from gateway.model_catalog import ModelCatalog
+from gateway.settings import Settings
+
+_ROUNDS_OF_PROOF = 2
+"""A round of canaries may have asked a model just before it died; the next one has not."""
+_LOOK_S = 0.1
+
+
+def open_queue(
+    settings: Settings,
+    runner: Runner,
+    catalog: ModelCatalog,
+    *,
+    engine: JobEngine | None = None,
+    works: bool = True,
+) -> JobQueue:
+    """The queue in the job database; `engine` replaces the one that keeps its line."""
+    engine = engine or DbosEngine(
+        settings.job_database_url,
+        worker_id=settings.worker_id,
+        models=PIPELINE_MODELS,
+        jobs_per_model=settings.jobs_per_model,
+    )
+    return JobQueue(
+        runner,
+        database=open_database(settings),
+        engine=engine,
+        worker_id=settings.worker_id,
+        limits=_limits(settings),
+        works=works,
+        until_ready=_until_ready(catalog),
+    )
+
+
+def open_database(settings: Settings) -> JobDatabase:
+    """The job database, with threads to wait for it."""
+    threads = ThreadPoolExecutor(8, "job-store")
+    return JobDatabase(settings.job_database_url, executor=threads)
+
+
+def _limits(settings: Settings) -> JobLimits:
+    return JobLimits(
+        max_queued=settings.max_queued_jobs,
+        keep_s=settings.job_ttl_s,
+        drain_s=settings.drain_s,
+        execution=ExecutionLimits(
+            max_attempts=settings.max_job_attempts,
+            progress_interval_s=settings.progress_interval_s,
+        ),
+        upkeep=UpkeepLimits(
+            lost_after_s=settings.worker_lost_after_s,
+            retention_s=settings.retention_interval_s,
+            max_kept=settings.max_kept_jobs,
+        ),
+    )
+
+
+def _until_ready(catalog: ModelCatalog) -> UntilReady:
+    async def until_ready(model: str, again: bool) -> None:
+        rounds = catalog.rounds + (_ROUNDS_OF_PROOF if again else 0)
+        while catalog.rounds < rounds or not _is_ready(model, again):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
+
+    def _is_ready(model: str, again: bool) -> bool:
+        entry = catalog.get(model)
+        return entry is not None and entry.ready and (catalog.ready or not again)
+
+    return until_ready

@@ -1,0 +1,119 @@
+"""The queue over its real line, in SQLite and in PostgreSQL: order, restarts, drain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.job import Job, JobPriority, JobResult, JobStatus
+from gateway.job_database import JobDatabase
+from gateway.job_engine_dbos import DbosEngine
+from gateway.jobs import JobQueue, JobReporter
+from tests.gateway.held_jobs import RESULT, HeldJobs, make_limits
+from tests.private_postgres import PrivatePostgres
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PrivatePostgres]:
+    server = PrivatePostgres()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/jobs.db"
+    server: PrivatePostgres = request.getfixturevalue("postgres")
+    return server.url("t" + "".join(c for c in tmp_path.name if c.isalnum()).lower()[-40:])
+
+
+@asynccontextmanager
+async def opened(
+    url: str, work: Any, *, jobs_per_model: int = 1, worker: str = "w", works: bool = True
+) -> AsyncIterator[JobQueue]:
+    engine = DbosEngine(url, worker_id=worker, models=["m"], jobs_per_model=jobs_per_model)
+    queue = JobQueue(
+        work,
+        database=JobDatabase(url),
+        engine=engine,
+        worker_id=worker,
+        limits=make_limits(max_attempts=3),
+        works=works,
+    )
+    await queue.start()
+    try:
+        yield queue
+    finally:
+        await queue.close()
+
+
+async def submit(queue: JobQueue, **options: Any) -> Job:
+    return await queue.submit(task="generate", model="m", request={}, **options)
+
+
+async def is_status(queue: JobQueue, job: Job, status: JobStatus) -> None:
+    async with asyncio.timeout(20):
+        while (await queue.get(job.id)).status is not status:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_thousand_jobs_of_one_owner_do_not_keep_anothers_one_waiting(url: str) -> None:
+    order: list[str] = []
+
+    async def work(job: Job, report: JobReporter) -> JobResult:
+        order.append(f"{job.owner}-{job.priority}")
+        return RESULT
+
+    async with opened(url, work, works=False) as queue:
+        for _ in range(30):
+            await submit(queue, owner="many")
+        await submit(queue, owner="many", priority=JobPriority.BATCH)
+        last = await submit(queue, owner="one", priority=JobPriority.BATCH)
+        await submit(queue, owner="one")
+    async with opened(url, work) as queue:
+        await is_status(queue, last, JobStatus.SUCCEEDED)
+    assert order.index("one-interactive") == 1
+    assert order[-2:] == ["many-batch", "one-batch"]
+
+
+async def test_a_stopped_worker_hands_its_job_back_and_another_ends_it(url: str) -> None:
+    work = HeldJobs()
+    async with opened(url, work, worker="first") as queue:
+        job = await submit(queue)
+        await is_status(queue, job, JobStatus.RUNNING)
+
+    async def at_once(job: Job, report: JobReporter) -> JobResult:
+        return RESULT
+
+    async with opened(url, at_once, worker="second") as queue:
+        await is_status(queue, job, JobStatus.SUCCEEDED)
+        ended = await queue.get(job.id)
+        assert ended.attempts == 1, "handed back in good order: no attempt is lost"
+        names = [event.name async for event in queue.watch(job.id)]
+    assert names == ["queued", "started", "queued", "started", "succeeded"]
+
+
+async def test_a_job_accepted_by_a_gateway_that_died_before_the_line_knew_still_runs(
+    url: str,
+) -> None:
+    async def at_once(job: Job, report: JobReporter) -> JobResult:
+        return RESULT
+
+    async with opened(url, at_once, works=False) as queue:
+
+        async def dead(ticket: object) -> None:
+            raise TimeoutError
+
+        queue._engine.enqueue = dead  # type: ignore[method-assign]
+        queue._upkeep._engine.enqueue = dead  # type: ignore[method-assign]
+        job = await submit(queue)
+    async with opened(url, at_once) as queue:
+        await is_status(queue, job, JobStatus.SUCCEEDED)
