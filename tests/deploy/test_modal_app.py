@@ -60,7 +60,7 @@ def test_one_gpu_class_and_one_gateway_that_both_stay_up(modal_app: ModuleType) 
     gateway = modal_app.gateway._spec_
     assert gateway.gpus is None
     assert list(gateway.volumes) == ["/data"]
-    assert modal_app.gateway_environment["RETOUCH_HOST"] == "0.0.0.0", "keys must be needed"
+    assert modal_app.gateway_environment["RETOUCH_HOST"] == "0.0.0.0"  # noqa: S104 - keys needed
     known = {f"RETOUCH_{name.upper()}" for name in Settings.model_fields}
     assert set(modal_app.gateway_environment) - known <= AWAITED
     source = FILE.read_text()
