@@ -22,7 +22,7 @@ GENERATION_MODELS = (
     "qwen_image_transformer",
     "qwen_image",
 )
-LOAD_TIMEOUT_S = 180.0
+LOAD_TIMEOUT_S = 300.0
 
 
 @contextmanager

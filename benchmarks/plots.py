@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 mpl.use("agg")
 SIZE_INCHES = (6.4, 3.8)
@@ -38,6 +39,8 @@ def save_plot(plot: Plot, folder: Path, name: str) -> str:
     axes.set(title=plot.title, xlabel=plot.x, ylabel=plot.y)
     if plot.log_x:
         axes.set_xscale("log", base=2)
+        axes.set_xticks(sorted({x for points in plot.lines.values() for x, _ in points}))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
     if plot.log_y:
         axes.set_yscale("log")
     else:

@@ -33,6 +33,12 @@ addresses = modal.Dict.from_name("retouch-tritons", create_if_missing=True)
 models = modal.Volume.from_name("retouch-models", create_if_missing=True)
 data = modal.Volume.from_name("retouch-data", create_if_missing=True)
 secrets = [modal.Secret.from_name("retouch")]
+gateway_environment = {
+    # Anyone on the internet may call: every request needs a key.
+    "RETOUCH_HOST": "0.0.0.0",  # noqa: S104
+    "RETOUCH_DATA_DIR": "/data",
+    "RETOUCH_WORKER_ID": "modal-gateway-0",
+}
 
 
 def _image(dockerfile: str) -> modal.Image:
@@ -90,7 +96,7 @@ class Triton:
     i6pn=True,
     volumes={"/data": data},
     secrets=secrets,
-    env={"RETOUCH_WORKER_ID": "modal-gateway-0"},
+    env=gateway_environment,
     min_containers=1,
     max_containers=1,
     timeout=24 * 3600,
@@ -120,6 +126,15 @@ def gateway() -> Any:
         stall_timeout_s=settings.stall_timeout_s,
     )
     return create_app(settings, backend=backend)
+
+
+@app.function(
+    image=gateway_image, volumes={"/data": data}, secrets=secrets, env=gateway_environment
+)
+def create_key(name: str) -> None:
+    """Print a new API key, once: `modal run deploy/modal_app.py::create_key --name me`."""
+    subprocess.run(["retouch", "keys", "create", name], check=True)  # noqa: S607
+    data.commit()
 
 
 def private_address() -> str:

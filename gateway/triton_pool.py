@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -71,6 +71,7 @@ class TritonPool:
         self._refresh_s = refresh_s
         self._refreshed_at: float | None = None
         self._manifests: dict[str, Mapping[str, Any]] = {}
+        self._text_models: set[str] = set()
         # Replaced as a whole, since segmentation reads it in threads.
         self._members = {url: TritonMember(url, connect(url)) for url in endpoints.addresses}
 
@@ -107,10 +108,18 @@ class TritonPool:
     async def fill(
         self, image: npt.NDArray[np.uint8], hole: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.uint8]:
-        """On the least busy Triton; whoever asks has another way where this fails."""
-        member = self._choose(PREFILL_MODEL)
-        with member.at_work(PREFILL_MODEL):
-            return await member.backend.fill(image, hole)
+        """On the least busy Triton that has the model; whoever asks has another way."""
+        tried: list[str] = []
+        member: TritonMember | None = self._choose(PREFILL_MODEL)
+        while member is not None:
+            tried.append(member.url)
+            try:
+                with member.at_work(PREFILL_MODEL):
+                    return await member.backend.fill(image, hole)
+            except ModelUnavailableError as error:
+                member.failed(PREFILL_MODEL, error)  # no canary asks for it: it stays the last one
+                member = choose(self.members, PREFILL_MODEL, without=tried)
+        raise ModelUnavailableError(f"No model server has the model {PREFILL_MODEL}.")
 
     def _twice(self, model: str, call: Callable[[InferenceBackend], T]) -> T:
         """What a Triton answers for `model`, or else another one; blocks."""
@@ -171,17 +180,16 @@ class TritonPool:
     async def model_names(self) -> list[str]:
         """Pipelines first; once all have told which stages they call, no others.
 
-        Models for text prompts count where a Triton has them.
+        Models for text prompts count where a Triton ever had them.
         """
         stages: Iterable[str] = STAGE_MODELS
         if len(self._manifests) == len(PIPELINE_MODELS):
             stages = called_stages(self._manifests.values())
-        there: set[str] = set()
-        for member in self.members:
-            with suppress(RetouchError):
-                there.update(await member.backend.model_names())
-        texts = [name for name in TEXT_PROMPT_MODELS if name in there]
-        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *stages, *texts]
+        asked = (member.backend.model_names() for member in self.members)
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            if not isinstance(answer, BaseException):
+                self._text_models.update(set(answer) & set(TEXT_PROMPT_MODELS))
+        return [*PIPELINE_MODELS, SEGMENTATION_MODEL, *stages, *sorted(self._text_models)]
 
     async def load(self, model: str) -> None:
         """Load the model on every Triton that ever served it, or else on all."""

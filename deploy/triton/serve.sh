@@ -1,7 +1,7 @@
 #!/bin/sh
 # Serve the models of $TRITON_MODELS with the weights of /models; further arguments go to tritonserver.
 set -eu
-models=${TRITON_MODELS:-fastsam clip_text clip_image qwen_text_encoder qwen_vae_encoder qwen_vae_decoder qwen_image_transformer qwen_image_edit_transformer qwen_image qwen_image_edit}
+models=${TRITON_MODELS:-fastsam clip_text clip_image lama qwen_text_encoder qwen_vae_encoder qwen_vae_decoder qwen_image_transformer qwen_image_edit_transformer qwen_image qwen_image_edit}
 "$(dirname "$0")/lay_out.sh"
 set -- \
   --model-repository="$RETOUCH_MODEL_REPOSITORY" \

@@ -78,7 +78,7 @@ def click(gateway: Served, number: int) -> Any:
     return gateway.http.post("/v1/masks", json=body)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 def test_a_triton_killed_under_load_fails_nobody_and_comes_back(cluster: Cluster) -> None:
     gateway, victim = cluster.gateway, cluster.tritons[0]
     jobs = [
@@ -114,7 +114,7 @@ def test_a_triton_killed_under_load_fails_nobody_and_comes_back(cluster: Cluster
     assert inferences(victim, "fastsam") >= 2
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 def test_a_job_that_moved_paints_the_same_picture(cluster: Cluster) -> None:
     gateway = cluster.gateway
     wanted = {"task": "generate", "prompt": "the same", "seed": 3, "num_inference_steps": 30}

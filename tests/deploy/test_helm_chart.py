@@ -23,7 +23,7 @@ EVERYTHING = {
     "store__allowHttp": "true",
 }
 KUBERNETES = ("1.29", "1.33", "1.37")
-MADE_BY_EXPORTS = {"clip_text", "clip_image"}
+MADE_BY_EXPORTS = {"clip_text", "clip_image", "lama"}
 """Models without a folder in the checkout."""
 Manifest = dict[str, Any]
 

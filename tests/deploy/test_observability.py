@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.gateway.conftest import serve
+
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 PROMETHEUS = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
@@ -66,7 +68,7 @@ def test_prometheus_scrapes_what_compose_runs() -> None:
         for config in scrape["dns_sd_configs"]
         for name in config["names"]
     }
-    assert names == {"gateway", "worker", "triton"}
+    assert names == {"gateway", "triton"}, "a worker has no HTTP"
     assert names <= set(SERVICES)
 
 
@@ -77,6 +79,18 @@ def test_alerts_are_about_what_is_scraped_and_say_what_to_do() -> None:
         page, _, section = rule["annotations"]["what_to_do"].partition(", ")
         headings: list[Any] = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
         assert section in headings, f"{page} has no section {section}"
+
+
+async def test_the_gateways_metrics_that_are_asked_for_exist(tmp_path: Path) -> None:
+    async with serve(tmp_path) as gateway:
+        await gateway.finish(task="generate", prompt="a metric", num_inference_steps=2)
+        exposed = (await gateway.client.get("/metrics")).text
+    text = (DEPLOY / "grafana/dashboards/retouch.json").read_text()
+    text += (DEPLOY / "prometheus/alerts.yml").read_text()
+    text += (DEPLOY / "helm/retouch/values.yaml").read_text()
+    asked = set(re.findall(r"\bretouch_(?!stage_)[a-z_]+", text))
+    assert len(asked) > 5
+    assert asked <= set(re.findall(r"^(\w+)", exposed, re.MULTILINE))
 
 
 def test_promtool_accepts_configuration_and_rules() -> None:

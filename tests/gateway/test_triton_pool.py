@@ -23,6 +23,7 @@ from gateway.inference import (
     GENERATION_MODEL,
     PIPELINE_MODELS,
     SEGMENTATION_MODEL,
+    TEXT_PROMPT_MODELS,
     ModelHealth,
     PaintEvent,
     PictureDone,
@@ -326,3 +327,19 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+
+
+async def test_a_hole_is_filled_where_the_model_is(three: Tritons) -> None:
+    hole = np.zeros((64, 64), np.uint8)
+    with pytest.raises(ModelUnavailableError):
+        await three.pool.fill(SQUARE, hole)
+    three.fakes["b:1"].fills = True
+    for _ in range(3):
+        assert (await three.pool.fill(SQUARE, hole)).shape == SQUARE.shape
+
+
+async def test_text_models_count_though_their_triton_is_away(three: Tritons) -> None:
+    three.fakes["b:1"].has_text_prompts = True
+    assert TEXT_PROMPT_MODELS[0] in await three.pool.model_names()
+    three.fakes["b:1"].has_text_prompts = False
+    assert TEXT_PROMPT_MODELS[0] in await three.pool.model_names()
