@@ -107,10 +107,15 @@ class TritonPool:
     async def fill(
         self, image: npt.NDArray[np.uint8], hole: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.uint8]:
-        """On the least busy Triton; whoever asks has another way where this fails."""
-        member = self._choose(PREFILL_MODEL)
-        with member.at_work(PREFILL_MODEL):
-            return await member.backend.fill(image, hole)
+        """On the first Triton that has a prefill model; no canary tells which have one."""
+        failure: RetouchError = ModelUnavailableError("No model server has been found yet.")
+        for member in self.members:
+            try:
+                with member.at_work(PREFILL_MODEL):
+                    return await member.backend.fill(image, hole)
+            except RetouchError as error:
+                failure = error
+        raise failure
 
     def _twice(self, model: str, call: Callable[[InferenceBackend], T]) -> T:
         """What a Triton answers for `model`, or else another one; blocks."""

@@ -326,3 +326,12 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+
+
+async def test_any_triton_that_has_a_prefill_model_fills() -> None:
+    tritons = Tritons("a:1", "b:1")
+    hole = np.full((64, 64), 255, np.uint8)
+    with pytest.raises(ModelUnavailableError, match="no model lama"):
+        await tritons.pool.fill(SQUARE, hole)
+    tritons.fakes["b:1"].fills = True
+    assert (await tritons.pool.fill(SQUARE, hole) == 99).all()
