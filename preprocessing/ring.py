@@ -19,6 +19,8 @@ WIDTH_PX = 64
 """Reach beyond the gap, at about 1 megapixel."""
 MIN_PIXELS = 400
 """With fewer nothing is estimated."""
+FLAT_LEVELS = 6.0
+"""Standard deviation of a channel: a wall with the noise of a camera has less, texture more."""
 _SAMPLES = 8_000
 _DARK, _BRIGHT = 4, 251  # beyond, channels are clipped and no longer follow a gain
 _MAX_GAIN, _MAX_OFFSET = 1.4, 32.0
@@ -72,6 +74,18 @@ def estimate_cast(original: Image, painted: Image, ring: Mask) -> ColourCast:
     ]
     (g0, o0), (g1, o1), (g2, o2) = pairs
     return ColourCast((g0, g1, g2), (o0, o1, o2))
+
+
+def flat_on(picture: Image, ring: Mask) -> bool:
+    """Whether a picture shows one even colour on the ring, but for noise.
+
+    >>> flat_on(np.full((4, 4, 3), 90, np.uint8), np.ones((4, 4), bool))
+    True
+    """
+    rows, columns = _sampled(ring)
+    if not len(rows):
+        return False
+    return bool(picture[rows, columns].std(axis=0).max() < FLAT_LEVELS)
 
 
 def ring_difference(original: Image, painted: Image, ring: Mask) -> float | None:

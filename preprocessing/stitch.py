@@ -11,7 +11,7 @@ from preprocessing.compose import Preservation, Preserve, blend, measure, resize
 from preprocessing.crop import Box
 from preprocessing.masks import binarise, bounding_box, resize_mask
 from preprocessing.registration import Motion, estimate_motion
-from preprocessing.ring import WIDTH_PX, estimate_cast, ring_around, ring_difference
+from preprocessing.ring import WIDTH_PX, estimate_cast, flat_on, ring_around, ring_difference
 
 ALIGN_SIDE = 512
 """Larger pictures are compared at this side: a shift shows to a few hundredths of a pixel there."""
@@ -61,8 +61,8 @@ def stitch(
         whole = original.copy()
         whole[part] = resized(painted, (x1 - x0, y1 - y0))
         return Stitched(whole, None)
-    aligned, motion, difference = align(original[part], painted, binarise(levels[part]))
-    edited = resized(aligned, (x1 - x0, y1 - y0))
+    aligned = align(original[part], painted, binarise(levels[part]))
+    edited = resized(aligned.painted, (x1 - x0, y1 - y0))
     blended, outside, feather_px = blend(
         original[part], edited, levels[part], feather_px=feather_px, preserve=preserve
     )
@@ -70,27 +70,38 @@ def stitch(
     whole[part], untouched[part] = blended, outside
     kept = measure(original, whole, levels, outside=untouched, feather_px=feather_px)
     zoom_x, zoom_y = (x1 - x0) / painted.shape[1], (y1 - y0) / painted.shape[0]
+    motion, difference = aligned.motion, aligned.difference
     preservation = replace(
         kept,
         shift=(round(motion.shift[0] * zoom_x, 3), round(motion.shift[1] * zoom_y, 3)),
         scale=round(motion.scale, 6),
         ring_delta_e=None if difference is None else round(difference, 3),
     )
-    warnings = () if motion.is_trusted else (UNRELATED.format(motion.correlation),)
-    return Stitched(whole, preservation, warnings if difference is not None else ())
+    warnings = () if aligned.is_related else (UNRELATED.format(motion.correlation),)
+    return Stitched(whole, preservation, warnings)
 
 
-def align(original: Image, painted: Image, mask: Mask) -> tuple[Image, Motion, float | None]:
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """A painted picture without what the generator did to the whole of it."""
+
+    painted: Image
+    """At its own size, aligned in the mask and its margin."""
+    motion: Motion
+    """What was undone."""
+    difference: float | None
+    """Mean CIEDE2000 left on the ring; None where there is no ring."""
+    is_related: bool
+    """Whether the ring shows the original, or nothing that could tell."""
+
+
+def align(original: Image, painted: Image, mask: Mask) -> Aligned:
     """Undo what the generator did to the whole picture.
 
     Args:
         original: (H, W, 3) uint8.
         painted: (h, w, 3) uint8, the same picture at another size.
         mask: (H, W) bool, where they may differ.
-
-    Returns:
-        The painted picture at its own size, aligned in the mask and its margin; what was undone;
-        and the mean CIEDE2000 left on the ring, None where there is no ring.
     """
     width, height = painted.shape[1], painted.shape[0]
     reduced = max(1.0, max(width, height) / ALIGN_SIDE)
@@ -100,12 +111,16 @@ def align(original: Image, painted: Image, mask: Mask) -> tuple[Image, Motion, f
     ring = ring_around(small_mask, width_px=round(WIDTH_PX / reduced))
     found = estimate_motion(wanted, small, ring)
     motion = replace(found, shift=(found.shift[0] * reduced, found.shift[1] * reduced))
-    if found.is_trusted:
+    # A wall or a clear sky has nothing to align by, but its colour must meet the original's.
+    is_flat = flat_on(wanted, ring) and flat_on(small, ring)
+    if found.is_trusted or is_flat:
         small = found.undo(small)
         cast = estimate_cast(wanted, small, ring)
         small = cast.undo(small)
         painted = cast.undo(motion.undo(painted, _around(mask, (width, height))))
-    return painted, motion, ring_difference(wanted, small, ring)
+    difference = ring_difference(wanted, small, ring)
+    is_related = found.is_trusted or is_flat or difference is None
+    return Aligned(painted, motion, difference, is_related)
 
 
 def _around(mask: Mask, size_wh: tuple[int, int]) -> Box | None:

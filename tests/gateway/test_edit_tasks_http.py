@@ -7,49 +7,28 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from skimage import data
 
-from gateway.inference import PictureRequest
 from gateway.inference_fake import FakeBackend
 from preprocessing import conditions
-from preprocessing.codec import decode_image, encode_jpeg, encode_mask_png, encode_png
+from preprocessing.codec import decode_image, encode_mask_png, encode_png
 from preprocessing.cutout import cut_out, cut_out_mask
 from preprocessing.prefill import grown, telea
 from tests.gateway.conftest import Gateway, serve
+from tests.gateway.edits import (
+    LEVELS,
+    MASK,
+    PHOTO,
+    ROCKET,
+    assert_shown,
+    finish,
+    masked,
+    result,
+    shown,
+)
 from tests.gateway.problems import assert_problem
-from tests.preprocessing.pictures import encode
-
-PHOTO = cv2.resize(data.astronaut(), (64, 64), interpolation=cv2.INTER_AREA)
-MASK = np.zeros((64, 64), np.bool_)
-MASK[20:44, 16:40] = True
-LEVELS = np.where(MASK, np.uint8(255), np.uint8(0))
-ROCKET = data.rocket()[:400, :400]
-
-
-async def finish(gateway: Gateway, **fields: Any) -> dict[str, Any]:
-    fields.setdefault("image", await gateway.upload(encode_png(PHOTO)))
-    job = await gateway.finish(seed=7, **fields)
-    assert job["status"] == "succeeded", job["error"]
-    return job
-
-
-async def masked(gateway: Gateway, **fields: Any) -> dict[str, Any]:
-    return await finish(gateway, mask=await gateway.upload(encode_mask_png(MASK)), **fields)
-
-
-def shown(gateway: Gateway, number: int = -1) -> PictureRequest:
-    return gateway.backend.painted[number]
-
-
-def assert_shown(gateway: Gateway, wanted: conditions.Conditions) -> None:
-    images = shown(gateway).images
-    assert len(images) == len(wanted.images)
-    for image, expected in zip(images, wanted.images, strict=True):
-        np.testing.assert_array_equal(image, expected)
-
-
-async def result(gateway: Gateway, job: dict[str, Any]) -> np.ndarray:
-    return decode_image(await gateway.result(job)).pixels
+from tests.preprocessing.pictures import encode, exif, stored_sideways, swapped_profile
 
 
 async def test_removal_shows_the_hole_the_mask_and_a_first_guess(gateway: Gateway) -> None:
@@ -222,51 +201,31 @@ async def test_the_results_alpha_is_the_inputs_on_request(gateway: Gateway) -> N
     assert decode_image(await gateway.result(job)).alpha is None
 
 
-async def test_white_balance_never_repaints_the_photograph(gateway: Gateway) -> None:
-    """The backend paints one grey: no photograph, so the classical estimate answers."""
-    job = await finish(gateway, task="white_balance")
-    assert_shown(gateway, conditions.white_balance(PHOTO))
-    assert shown(gateway).prompt == "white balance"
-    assert any("does not show the photograph" in warning for warning in job["warnings"])
-    balanced = await result(gateway, job)
-    order = np.argsort(PHOTO[..., 0].ravel(), kind="stable")
-    assert (np.diff(balanced[..., 0].ravel()[order].astype(int)) >= -1).all()
-    assert job["preservation"] is None
-    cube = await gateway.client.get(job["output"][0]["cube_url"])
-    assert cube.text.startswith('TITLE "Retouch white balance, auto"\nLUT_3D_SIZE 33\n')
-    assert cube.headers["content-type"].startswith("text/plain")
+def in_mode(mode: str) -> bytes:
+    picture = Image.fromarray(PHOTO)
+    if mode == "16-bit":
+        return encode(PHOTO[..., 0].astype(np.uint16) * 257, "PNG")
+    if mode == "turned JPEG":
+        return encode(stored_sideways(PHOTO, 6), "JPEG", exif=exif(6), quality=95)
+    if mode == "own profile":
+        return encode(picture, "PNG", icc_profile=swapped_profile())
+    if mode in ("AVIF", "WEBP"):
+        return encode(picture, mode)
+    return encode(picture.convert(mode), "TIFF" if mode == "CMYK" else "PNG")
 
 
-class WarmingBackend(FakeBackend):
-    """Gives the first picture back, warmer and with noise of its own."""
-
-    async def paint(self, request: PictureRequest) -> Any:
-        async for event in super().paint(request):
-            if hasattr(event, "image"):
-                noise = np.random.default_rng(0).normal(0, 6, request.images[0].shape)
-                warm = request.images[0] * np.array([1.0, 0.9, 0.75]) + noise
-                event = type(event)(np.clip(warm, 0, 255).astype(np.uint8), 0.0, {})
-            yield event
-
-
-@pytest.mark.parametrize("form", ["png", "jpeg"])
-async def test_white_balance_takes_the_models_colours_alone(tmp_path: Any, form: str) -> None:
-    async with serve(tmp_path, WarmingBackend()) as gateway:
-        photo = data.astronaut()
-        encoded = encode_png(photo) if form == "png" else encode_jpeg(photo, 95)
-        stored = await gateway.upload(encoded)
-        job = await finish(gateway, task="white_balance", image=stored)
-        assert job["warnings"] == []
-        assert job["output"][0]["format"] == form
-        balanced = await result(gateway, job)
-        assert balanced.shape == photo.shape
-        wanted = decode_image(encoded).pixels * np.array([1.0, 0.9, 0.75])
-        difference = np.abs(balanced - wanted)
-        assert np.median(difference) < 5
-        detail = cv2.Laplacian(balanced[..., 1], cv2.CV_64F) - cv2.Laplacian(
-            wanted[..., 1].astype(np.float64), cv2.CV_64F
-        )
-        assert np.median(np.abs(detail)) < 3
+@pytest.mark.parametrize(
+    "mode",
+    ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "16-bit", "turned JPEG", "own profile", "AVIF"],
+)
+async def test_outside_the_mask_every_mode_decodes_to_the_inputs_bits(
+    gateway: Gateway, mode: str
+) -> None:
+    data = in_mode(mode)
+    job = await masked(gateway, task="remove", image=await gateway.upload(data))
+    original = decode_image(data).pixels
+    np.testing.assert_array_equal((await result(gateway, job))[~MASK], original[~MASK])
+    assert job["preservation"]["outside_equal"]
 
 
 @pytest.mark.parametrize(

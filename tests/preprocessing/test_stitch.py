@@ -135,6 +135,24 @@ def test_what_shows_another_picture_is_pasted_as_it_is():
     assert "does not show the original (correlation" in done.warnings[0]
 
 
+def test_on_a_plain_wall_there_is_nothing_to_align_but_a_colour_to_meet():
+    noise = np.random.default_rng(0).normal(0, 2, (2, 300, 400, 3))
+    wall, painted = np.clip(np.array([180, 170, 150]) + noise, 0, 255).astype(np.uint8)
+    levels = middle(wall)
+    done = stitch(wall, np.clip(painted * np.array(TINTED), 0, 255).astype(np.uint8), levels)
+    assert done.warnings == ()
+    assert done.preservation.shift == (0, 0)
+    inside = done.pixels[levels > 0].mean(axis=0)
+    assert np.abs(inside - (180, 170, 150)).max() < 1
+
+
+def test_a_flat_painting_of_a_rich_picture_is_told():
+    levels = middle(ASTRONAUT)
+    done = stitch(ASTRONAUT, np.full_like(ASTRONAUT, 7), levels)
+    assert "does not show the original" in done.warnings[0]
+    assert (done.pixels[250:262, 250:262] == 7).all()
+
+
 def test_of_a_large_photograph_a_crop_is_edited_at_its_own_resolution():
     large = cv2.resize(COFFEE, (3000, 2000), interpolation=cv2.INTER_CUBIC)
     large = np.clip(large + np.random.default_rng(0).normal(0, 12, large.shape), 0, 255)
