@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gateway.errors import RetouchError
-from gateway.gateway_client import GatewayClient
+from gateway.client_commands import (
+    DEFAULT_URL,
+    At,
+    Box,
+    Key,
+    Out,
+    Photo,
+    Url,
+    console,
+    follow,
+    gateway_at,
+    numbers,
+)
 from preprocessing import codec
 from preprocessing.arrays import Image
+from retouch_client import Job
 
 app = typer.Typer()
-console = Console(stderr=True)
 
-Photo = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Where the result goes.")]
-Url = Annotated[
-    str, typer.Option(envvar="RETOUCH_URL", help="The running gateway.", show_default=True)
-]
-At = Annotated[list[str], typer.Option(help="x,y on the object; may be given several times.")]
-Box = Annotated[str | None, typer.Option(help="x0,y0,x1,y1 around the object.")]
 MaskFile = Annotated[
     Path | None, typer.Option(exists=True, help="A mask instead of points; white = edit.")
 ]
-Key = Annotated[str | None, typer.Option(envvar="RETOUCH_API_KEY", help="Where keys are needed.")]
-_DEFAULT_URL = "http://127.0.0.1:8080"
 _SUFFIXES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 
 
@@ -54,7 +53,7 @@ def edit(  # noqa: PLR0913
     feather: Annotated[int, typer.Option(help="Pixels of blending inside the edge.")] = 8,
     seed: Annotated[int | None, typer.Option(help="Same seed, same picture.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
-    url: Url = _DEFAULT_URL,
+    url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
     """Edit a picture: by words alone, or remove, insert or repaint what is marked."""
@@ -66,13 +65,13 @@ def edit(  # noqa: PLR0913
     fields |= {"seed": seed} if seed is not None else {}
     fields |= {"num_inference_steps": steps} if steps is not None else {}
     pictures = {"image": photo} | ({"reference": insert} if insert else {})
-    with _reported(), GatewayClient(url, key=key) as client:
+    with gateway_at(url, key) as client:
         marked = _marked(at, box, mask, grow=grow)
         pictures |= {"mask": mask} if mask else {}
-        job = client.post("/v1/jobs", fields | marked, pictures)
-        ended = _follow(client, job)
-        _save(out, client.content(ended["urls"]["result"]))
-        _say_preserved(ended)
+        job = Job.of(client.post("/v1/jobs", fields | marked, pictures))
+        ended = follow(client, job)
+        _save(out, client.result(ended))
+        _say_preserved(ended.raw)
 
 
 @app.command()
@@ -82,16 +81,16 @@ def extract(
     at: At = [],  # noqa: B006
     box: Box = None,
     mask: MaskFile = None,
-    url: Url = _DEFAULT_URL,
+    url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
     """Cut an object out onto a white square."""
     _form_of(out)
-    with _reported(), GatewayClient(url, key=key) as client:
+    with gateway_at(url, key) as client:
         marked = _marked(at, box, mask, grow=0)
         pictures = {"image": photo} | ({"mask": mask} if mask else {})
         cut = client.post("/v1/images/extract", marked, pictures)
-        _save(out, client.content(cut["image"]["url"]))
+        _save(out, client.picture(cut["image"]["url"]))
 
 
 @app.command("white-balance")
@@ -103,7 +102,7 @@ def correct_colours(
     ] = None,
     tint: Annotated[float | None, typer.Option(help="Positive for a greener light.")] = None,
     cube: Annotated[Path | None, typer.Option(help="Where the transform goes.")] = None,
-    url: Url = _DEFAULT_URL,
+    url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
     """Correct the colours of a photograph at its full resolution."""
@@ -111,24 +110,14 @@ def correct_colours(
     fields: dict[str, Any] = {name: v for name, v in wanted.items() if v is not None}
     form = _form_of(out)
     fields |= {"output_format": form} if form != "webp" else {}
-    with _reported(), GatewayClient(url, key=key) as client:
+    with gateway_at(url, key) as client:
         done = client.post("/v1/images/white-balance", fields, {"image": photo})
-        data = client.content(done["image"]["url"])
+        data = client.picture(done["image"]["url"])
         out.write_bytes(data) if form != "webp" else _save(out, data)
         if cube is not None:
-            cube.write_bytes(client.content(done["cube_url"]))
+            cube.write_bytes(client.picture(done["cube_url"]))
         light = done["light"]
         console.print(f"light {light['temperature_k']:.0f} K, tint {light['tint']:+.1f}")
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """End with the sentence of an error instead of a traceback."""
-    try:
-        yield
-    except RetouchError as error:
-        console.print(f"[red]{error.message}[/]", highlight=False)
-        raise typer.Exit(1) from error
 
 
 def _task(**wanted: bool) -> str:
@@ -147,42 +136,10 @@ def _marked(at: list[str], box: str | None, mask: Path | None, *, grow: int) -> 
         return {}
     if not at and not box:
         return {}
-    prompt: dict[str, Any] = {"points": [_numbers(point, 2, "--at") for point in at]}
-    prompt |= {"box": _numbers(box, 4, "--box")} if box else {}
+    prompt: dict[str, Any] = {"points": [numbers(point, 2, "--at") for point in at]}
+    prompt |= {"box": numbers(box, 4, "--box")} if box else {}
     prompt |= {"grow": grow} if grow else {}
     return {"mask": prompt}
-
-
-def _numbers(text: str, count: int, option: str) -> list[float]:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count:
-        raise typer.BadParameter(f"{option} needs {count} numbers with commas; got {text!r}.")
-    return numbers
-
-
-def _follow(client: GatewayClient, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Show a bar until the job has ended; Ctrl-C cancels the job."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    try:
-        with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-            bar = progress.add_task("queued", total=None)
-            for name, data in client.events(job):
-                if name == "progress":
-                    total, done = data["total_steps"], data["step"]
-                    progress.update(bar, description="painting", total=total, completed=done)
-                elif name != "preview":
-                    progress.update(bar, description=name)
-    except KeyboardInterrupt:
-        client.cancel(job)
-        raise
-    ended = client.get(job["urls"]["self"])
-    if ended["status"] != "succeeded":
-        reason = (ended["error"] or {}).get("message", "")
-        raise RetouchError(f"The job {ended['status']}. {reason}".strip())
-    return ended
 
 
 def _save(out: Path, data: bytes) -> None:

@@ -1,5 +1,5 @@
-"""The port over Triton's gRPC; with `triton_masks.py`, `triton_canaries.py` and
-`triton_prefill.py` the only files that know tensor names.
+"""The port over Triton's gRPC; with `triton_masks.py`, `triton_canaries.py`,
+`triton_painting.py` and `triton_prefill.py` the only files that know tensor names.
 
 Painting uses the asynchronous client, because a job spends its time waiting.
 """
@@ -36,6 +36,7 @@ from gateway.inference import (
 from gateway.observability.tracing import trace_headers
 from gateway.triton_errors import BACKEND_DIED, translate, translated
 from gateway.triton_masks import TEXT_MODEL, TritonMaskModels, tensors_of
+from gateway.triton_painting import paint_inputs
 
 _END_TIMEOUT_S = 1.0
 _INDEX_TIMEOUT_S = 5.0
@@ -96,7 +97,7 @@ class TritonBackend:
 
     async def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
         """Stream one job of a pipeline model."""
-        call = _paint_inputs(request)
+        call = paint_inputs(request)
         stream = self._stream(
             request.model, call, self._stall_timeout_s, deadline_s=request.deadline_s
         )
@@ -275,29 +276,3 @@ async def _read_to_the_end(stream: Any) -> None:
         async with asyncio.timeout(_END_TIMEOUT_S):
             async for _ in stream:
                 pass
-
-
-def _paint_inputs(request: PictureRequest) -> triton_canaries.Inputs:
-    inputs: triton_canaries.Inputs = {
-        "PROMPT": np.array([request.prompt.encode()], object),
-        "NEGATIVE_PROMPT": np.array([request.negative_prompt.encode()], object),
-        "WIDTH": np.array([request.width], np.int32),
-        "HEIGHT": np.array([request.height], np.int32),
-        "NUM_INFERENCE_STEPS": np.array([request.num_inference_steps], np.int32),
-        "TRUE_CFG_SCALE": np.array([request.true_cfg_scale], np.float64),
-        "SEED": np.array([request.seed], np.int64),
-        "STRENGTH": np.array([request.strength], np.float64),
-        "PREVIEW_EVERY": np.array([request.preview_every], np.int32),
-    }
-    if request.is_batch:
-        inputs["PRIORITY"] = np.array([1], np.int32)
-    if request.exact:
-        inputs["EXACT"] = np.array([True])
-    if request.adapters:
-        wanted = json.dumps(dict(request.adapters))
-        inputs["ADAPTERS"] = np.array([wanted.encode()], object)
-    for number, image in enumerate(request.images, start=1):
-        inputs[f"IMAGE_{number}"] = image
-    if request.mask is not None:
-        inputs["MASK"] = request.mask
-    return inputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from retouch_client.wire import (
     job_call,
     mask_call,
     masks_of,
+    post_call,
     require_success,
     upload_call,
 )
@@ -111,6 +112,12 @@ class AsyncRetouch:
     async def result(self, job: Job) -> bytes:
         """The first picture of a job, when it has ended; JobFailedError when it has none."""
         return await self.picture(require_success(await self.wait(job)).output[0].url)
+
+    async def post(
+        self, path: str, fields: Mapping[str, Any], pictures: Mapping[str, Picture | Mask | None]
+    ) -> dict[str, Any]:
+        """Any other route that takes a form, such as `/v1/images/extract`."""
+        return await self._json(await asyncio.to_thread(post_call, path, fields, pictures))
 
     async def picture(self, url: str) -> bytes:
         """The bytes behind an address that the gateway named."""

@@ -74,6 +74,13 @@ def job_call(
     return Call("POST", "/v1/jobs", options)
 
 
+def post_call(
+    path: str, fields: Mapping[str, Any], pictures: Mapping[str, Picture | Mask | None]
+) -> Call:
+    """Any route that takes a form."""
+    return Call("POST", path, _form(fields, pictures))
+
+
 def masks_of(answer: Mapping[str, Any]) -> list[Mask]:
     """The masks of an answer."""
     return [Mask.of(entry) for entry in answer["masks"]]

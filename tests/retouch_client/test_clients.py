@@ -92,6 +92,11 @@ async def test_everything_and_a_box(client: Any) -> None:
     assert len(await client.masks(photo(), box=(60, 40, 140, 120))) == 1
 
 
+async def test_any_other_route(client: Any) -> None:
+    cut = await client.post("/v1/images/extract", {"mask": {"points": MIDDLE}}, {"image": photo()})
+    assert (await client.picture(cut["image"]["url"])).startswith(PNG)
+
+
 async def test_a_picture_from_words(client: Any, served: Served) -> None:
     assert (await client.generate("a cat", seed=3, num_inference_steps=2)).startswith(PNG)
     assert served[0].backend.painted[-1].seed == 3
