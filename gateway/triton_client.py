@@ -29,8 +29,8 @@ from gateway.inference import (
     PaintEvent,
     PictureDone,
     PictureRequest,
-    SegmentationNetwork,
     SegmentationOutput,
+    ServedNetwork,
     StepDone,
 )
 from gateway.observability.tracing import trace_headers
@@ -74,11 +74,11 @@ class TritonBackend:
         """Run the network on one frame."""
         return self._masks.segment(frame)
 
-    def known_segmentation_network(self) -> SegmentationNetwork | None:
+    def known_segmentation_network(self) -> ServedNetwork | None:
         """Kept up to date by canaries and answers."""
         return self._masks.known_network
 
-    def segmentation_network(self) -> SegmentationNetwork:
+    def segmentation_network(self) -> ServedNetwork:
         """Learnt from the network's answer to its canary."""
         return self._masks.network()
 
@@ -86,9 +86,9 @@ class TritonBackend:
         """One text through CLIP's text half."""
         return self._masks.embed_text(text)
 
-    def embedding_size(self) -> int:
+    def embedding_network(self) -> ServedNetwork:
         """By the metadata of CLIP's image half."""
-        return self._masks.embedding_size()
+        return self._masks.embedding_network()
 
     def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Squares through CLIP's image half."""

@@ -14,7 +14,7 @@ import tritonclient.grpc as triton
 from tritonclient.utils import np_to_triton_dtype
 
 from gateway import triton_canaries
-from gateway.inference import SEGMENTATION_MODEL, SegmentationNetwork, SegmentationOutput
+from gateway.inference import SEGMENTATION_MODEL, SegmentationOutput, ServedNetwork
 from gateway.observability.tracing import trace_headers
 from gateway.triton_errors import translated
 
@@ -28,7 +28,7 @@ class TritonMaskModels:
     def __init__(self, client: Any, *, timeout_s: float) -> None:
         self._client = client
         self._timeout_s = timeout_s
-        self.known_network: SegmentationNetwork | None = None
+        self.known_network: ServedNetwork | None = None
 
     def segment(self, frame: npt.NDArray[np.uint8]) -> SegmentationOutput:
         """Run FastSAM on one frame."""
@@ -41,14 +41,14 @@ class TritonMaskModels:
             version=result.get_response().model_version,
         )
 
-    def network(self) -> SegmentationNetwork:
+    def network(self) -> ServedNetwork:
         """By FastSAM's answer to its canary."""
         canary = triton_canaries.segmentation_canary()
         return self.learn(self._infer(SEGMENTATION_MODEL, canary))
 
-    def learn(self, result: Any) -> SegmentationNetwork:
+    def learn(self, result: Any) -> ServedNetwork:
         """What an answer of FastSAM says of the network, blocking client's or not."""
-        network = SegmentationNetwork(
+        network = ServedNetwork(
             version=result.get_response().model_version,
             size=int(result.as_numpy("IMAGE_SIZE")[0, 0]),
         )
@@ -60,13 +60,13 @@ class TritonMaskModels:
         result = self._infer(TEXT_MODEL, {"TEXT": np.array([[text.encode()]], object)})
         return np.asarray(result.as_numpy("EMBEDDING")[0], np.float32)
 
-    def embedding_size(self) -> int:
-        """Side of the squares that CLIP sees, in pixels."""
+    def embedding_network(self) -> ServedNetwork:
+        """CLIP's image half, by its metadata."""
         with translated(PICTURE_MODEL):
             metadata = self._client.get_model_metadata(
                 PICTURE_MODEL, client_timeout=self._timeout_s
             )
-        return int(metadata.inputs[0].shape[1])
+        return ServedNetwork(",".join(metadata.versions), int(metadata.inputs[0].shape[1]))
 
     def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Squares through CLIP, in as many requests as its batch size wants."""
