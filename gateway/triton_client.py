@@ -53,11 +53,21 @@ _CHANNEL = [
 class TritonBackend:
     """An `InferenceBackend` on the Triton at `url` (host:port of its gRPC)."""
 
-    def __init__(self, url: str, *, segmentation_timeout_s: float, stall_timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        segmentation_timeout_s: float,
+        stall_timeout_s: float,
+        shared_slots: int = 0,
+    ) -> None:
         self._url = url
         self._stall_timeout_s = stall_timeout_s
-        self._blocking = triton.InferenceServerClient(url, channel_args=_CHANNEL)
-        self._masks = TritonMaskModels(self._blocking, timeout_s=segmentation_timeout_s)
+        self._masks = TritonMaskModels(
+            triton.InferenceServerClient(url, channel_args=_CHANNEL),
+            timeout_s=segmentation_timeout_s,
+            shared_slots=shared_slots,
+        )
         self._async_client: Any = None
         self._manifests: dict[str, Mapping[str, Any]] = {}
         self._deaths: dict[str, asyncio.Future[RetouchError]] = {}

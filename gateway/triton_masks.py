@@ -6,6 +6,7 @@ answer need no hop between threads.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ from tritonclient.utils import np_to_triton_dtype
 from gateway import triton_canaries
 from gateway.inference import SEGMENTATION_MODEL, SegmentationOutput, ServedNetwork
 from gateway.observability.tracing import trace_headers
+from gateway.shared_frames import SharedFrames, SharedMemoryUnusableError
 from gateway.triton_errors import translated
+
+logger = logging.getLogger(__name__)
 
 TEXT_MODEL, PICTURE_MODEL = "clip_text", "clip_image"
 _MAX_ROWS = 16  # max_batch_size of CLIP's halves
@@ -25,13 +29,22 @@ _MAX_ROWS = 16  # max_batch_size of CLIP's halves
 class TritonMaskModels:
     """Asks the models that make masks; safe in any thread."""
 
-    def __init__(self, client: Any, *, timeout_s: float) -> None:
+    def __init__(self, client: Any, *, timeout_s: float, shared_slots: int = 0) -> None:
+        """`shared_slots` frames at once go through shared memory; 0 for a Triton elsewhere."""
         self._client = client
         self._timeout_s = timeout_s
+        self._shared = (
+            SharedFrames(client, SEGMENTATION_MODEL, slots=shared_slots) if shared_slots else None
+        )
         self.known_network: ServedNetwork | None = None
 
     def segment(self, frame: npt.NDArray[np.uint8]) -> SegmentationOutput:
         """Run FastSAM on one frame."""
+        if self._shared is not None:
+            try:
+                return self._segment_shared(self._shared, frame)
+            except SharedMemoryUnusableError as error:
+                logger.info("by gRPC: %s", error, extra={"event": "shared_memory_unusable"})
         result = self._infer(SEGMENTATION_MODEL, {"IMAGES": frame[None]})
         self.learn(result)
         return SegmentationOutput(
@@ -39,6 +52,19 @@ class TritonMaskModels:
             prototypes=result.as_numpy("PROTOTYPES")[0],
             levels=result.as_numpy("PROTOTYPE_LEVELS")[0],
             version=result.get_response().model_version,
+        )
+
+    def _segment_shared(
+        self, shared: SharedFrames, frame: npt.NDArray[np.uint8]
+    ) -> SegmentationOutput:
+        with translated(SEGMENTATION_MODEL):
+            answer = shared.infer(frame, timeout_s=self._timeout_s, headers=trace_headers())
+        self.learn(answer.result)
+        return SegmentationOutput(
+            detections=answer.detections,
+            prototypes=answer.prototypes,
+            levels=answer.result.as_numpy("PROTOTYPE_LEVELS")[0],
+            version=answer.result.get_response().model_version,
         )
 
     def network(self) -> ServedNetwork:
@@ -77,7 +103,9 @@ class TritonMaskModels:
         return np.concatenate([part.as_numpy("EMBEDDING") for part in parts])
 
     def close(self) -> None:
-        """Close the channel."""
+        """Give shared memory back and close the channel."""
+        if self._shared is not None:
+            self._shared.close()
         self._client.close()
 
     def _infer(self, model: str, inputs: triton_canaries.Inputs) -> Any:
