@@ -37,8 +37,8 @@ from gateway.inference import (
     ModelHealth,
     PaintEvent,
     PictureRequest,
-    ServedNetwork,
     SegmentationOutput,
+    ServedNetwork,
 )
 from gateway.triton_canaries import STAGE_MODELS, called_stages
 from gateway.triton_endpoints import TritonEndpoints
