@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,17 +13,39 @@ import tritonclient.grpc as triton
 
 from export_scripts.demo_scenes import draw_scene
 from gateway.errors import InferenceError
+from gateway.settings import Settings
+from gateway.triton_installation import find_installation
 from gateway.triton_masks import TritonMaskModels
-from tests.acceptance.served import Served
+from gateway.triton_server import TritonServer, TritonServerOptions
+
+
+@pytest.fixture(scope="module")
+def triton_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Triton of its own with FastSAM alone."""
+    settings = Settings()
+    options = TritonServerOptions(
+        repository=settings.model_repository,
+        python=settings.models_python,
+        log_file=tmp_path_factory.mktemp("triton") / "triton.log",
+        server_id=f"shared-frames-{os.getpid()}",
+    )
+    server = TritonServer(
+        find_installation(settings.triton_cache, python=settings.models_python), options
+    )
+    server.start(timeout_s=90)
+    try:
+        with triton.InferenceServerClient(server.grpc_url) as client:
+            client.load_model("fastsam")
+        yield server.grpc_url
+    finally:
+        server.stop()
 
 
 @pytest.fixture
-def both(gateway: Served) -> Iterator[tuple[TritonMaskModels, TritonMaskModels]]:
+def both(triton_url: str) -> Iterator[tuple[TritonMaskModels, TritonMaskModels]]:
     """By shared memory and by gRPC."""
     models = [
-        TritonMaskModels(
-            triton.InferenceServerClient(gateway.triton["grpc"]), timeout_s=30, shared_slots=slots
-        )
+        TritonMaskModels(triton.InferenceServerClient(triton_url), timeout_s=30, shared_slots=slots)
         for slots in (3, 0)
     ]
     yield models[0], models[1]
@@ -57,10 +80,10 @@ def test_requests_at_once_do_not_mix(both: tuple[TritonMaskModels, TritonMaskMod
 
 
 def test_regions_that_triton_forgot_are_made_anew(
-    both: tuple[TritonMaskModels, TritonMaskModels], gateway: Served
+    both: tuple[TritonMaskModels, TritonMaskModels], triton_url: str
 ) -> None:
     first = both[0].segment(frame(1))
-    with triton.InferenceServerClient(gateway.triton["grpc"]) as client:
+    with triton.InferenceServerClient(triton_url) as client:
         client.unregister_system_shared_memory()
     for _ in range(2):
         np.testing.assert_array_equal(both[0].segment(frame(1)).detections, first.detections)
@@ -72,9 +95,9 @@ def test_a_request_that_fails_fails_alone(both: tuple[TritonMaskModels, TritonMa
     assert both[0].segment(frame(1)).detections.shape == (300, 37)
 
 
-def test_nothing_is_left_behind(gateway: Served) -> None:
+def test_nothing_is_left_behind(triton_url: str) -> None:
     before = regions()
-    client = triton.InferenceServerClient(gateway.triton["grpc"])
+    client = triton.InferenceServerClient(triton_url)
     models = TritonMaskModels(client, timeout_s=30, shared_slots=2)
     models.segment(frame(2))
     assert len(regions() - before) == 3
