@@ -35,6 +35,19 @@ def run_gateway(
     return asyncio.run(_run(url, call, pictures, click, concurrency))
 
 
+def run_empty(url: str, calls: int) -> list[float]:
+    """Seconds of each call of a route that does nothing, with a body like a cached click's."""
+    body = {"image": f"file_{'0' * 40}", "prompts": [{"points": [[1, 1]]}]}
+    latencies = []
+    with httpx.Client(base_url=url, trust_env=False, timeout=TIMEOUT_S) as client:
+        client.post("/", json=body)
+        for _ in range(calls):
+            started = time.perf_counter()
+            client.post("/", json=body).raise_for_status()
+            latencies.append(time.perf_counter() - started)
+    return latencies
+
+
 async def _run(
     url: str, call: Call, pictures: Sequence[bytes], click: tuple[int, int], concurrency: int
 ) -> ClickRun:

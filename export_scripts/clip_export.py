@@ -72,7 +72,7 @@ class ServedImage(torch.nn.Module):
 
 
 def export_clip(source: str, repository: Path) -> dict[str, float]:
-    """Write both models, over those that are there.
+    """Write both models in place of those that are there, under the next version number.
 
     Args:
         source: folder of a transformers CLIP checkpoint with its tokenizer and processor, or a
@@ -98,11 +98,18 @@ def export_clip(source: str, repository: Path) -> dict[str, float]:
             IMAGE_MODEL: _write_image(clip, processor, drafts / IMAGE_MODEL),
         }
         for name in differences:
-            shutil.rmtree(repository / name, ignore_errors=True)
-            (drafts / name).rename(repository / name)
+            _replace(drafts / name, repository / name)
     finally:
         shutil.rmtree(drafts, ignore_errors=True)
     return differences
+
+
+def _replace(draft: Path, target: Path) -> None:
+    """A number of its own for the new version tells the gateway that the network is another one."""
+    versions = [int(path.name) for path in target.glob("[0-9]*") if path.name.isdigit()]
+    (draft / "1").rename(draft / str(max(versions, default=0) + 1))
+    shutil.rmtree(target, ignore_errors=True)
+    draft.rename(target)
 
 
 def _load(source: str) -> tuple[Any, Any, Any]:

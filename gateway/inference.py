@@ -23,8 +23,8 @@ PIPELINE_MODELS = (GENERATION_MODEL, EDIT_MODEL)
 
 
 @dataclass(frozen=True)
-class SegmentationNetwork:
-    """The segmentation network that is served."""
+class ServedNetwork:
+    """A network for pictures that is served."""
 
     version: str
     """Another network has another one."""
@@ -117,11 +117,11 @@ class InferenceBackend(Protocol):
         """Run the segmentation network on a framed RGB picture; blocks, so call it in a thread."""
         ...
 
-    def known_segmentation_network(self) -> SegmentationNetwork | None:
+    def known_segmentation_network(self) -> ServedNetwork | None:
         """The network by what it last said of itself, at once; None before it said anything."""
         ...
 
-    def segmentation_network(self) -> SegmentationNetwork:
+    def segmentation_network(self) -> ServedNetwork:
         """The network that is served; blocks."""
         ...
 
@@ -129,8 +129,8 @@ class InferenceBackend(Protocol):
         """A text as a unit vector (D,); blocks."""
         ...
 
-    def embedding_size(self) -> int:
-        """Side of the squares that `embed_pictures` takes, in pixels; blocks."""
+    def embedding_network(self) -> ServedNetwork:
+        """The network behind `embed_pictures`; its size is the squares' side. Blocks."""
         ...
 
     def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -19,8 +19,8 @@ from gateway.inference import (
     PaintEvent,
     PictureDone,
     PictureRequest,
-    SegmentationNetwork,
     SegmentationOutput,
+    ServedNetwork,
     StepDone,
 )
 
@@ -58,13 +58,13 @@ class FakeBackend:
         default_factory=lambda: {SEGMENTATION_MODEL, *PIPELINE_MODELS, *TEXT_PROMPT_MODELS}
     )
 
-    def known_segmentation_network(self) -> SegmentationNetwork | None:
+    def known_segmentation_network(self) -> ServedNetwork | None:
         """A small one."""
-        return SegmentationNetwork(self.segmentation_version, 64)
+        return ServedNetwork(self.segmentation_version, 64)
 
-    def segmentation_network(self) -> SegmentationNetwork:
+    def segmentation_network(self) -> ServedNetwork:
         """The same."""
-        return SegmentationNetwork(self.segmentation_version, 64)
+        return ServedNetwork(self.segmentation_version, 64)
 
     def segment(self, frame: npt.NDArray[np.uint8]) -> SegmentationOutput:
         """A disc of a quarter of the frame's shorter side, in its middle."""
@@ -88,9 +88,9 @@ class FakeBackend:
         self.texts.append(text)
         return np.asarray(np.eye(8)[len(text) % 8], np.float32)
 
-    def embedding_size(self) -> int:
-        """Small squares."""
-        return 32
+    def embedding_network(self) -> ServedNetwork:
+        """Of small squares."""
+        return ServedNetwork("1", 32)
 
     def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """A unit vector that depends on how bright the square is."""

@@ -124,10 +124,14 @@ def start_triton(settings: Settings) -> TritonServer:
 def _connect(settings: Settings, server: TritonServer | None) -> InferenceBackend:
     url = server.grpc_url if server is not None else settings.triton_url
     assert url is not None  # noqa: S101
+    shared = settings.triton_shared_memory
+    if shared is None:
+        shared = server is not None
     return connect(
         url,
         segmentation_timeout_s=settings.segmentation_timeout_s,
         stall_timeout_s=settings.stall_timeout_s,
+        shared_slots=settings.segmentation_threads if shared else 0,
     )
 
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 from gateway.errors import ImageInvalidError, ModelUnavailableError, RetouchError
 from gateway.feature_cache import Cached, FeatureCache
 from gateway.image_store import StoredImage
-from gateway.inference import InferenceBackend, SegmentationNetwork
+from gateway.inference import InferenceBackend, ServedNetwork
 from gateway.pictures import Pictures
 from gateway.rejections import rejections
 from gateway.text_match import TextMatcher
@@ -176,17 +176,17 @@ class Segmenter:
                 continue
         raise ModelUnavailableError("The segmentation model is being exchanged. Try again.")
 
-    async def _network(self) -> SegmentationNetwork:
+    async def _network(self) -> ServedNetwork:
         known = self._backend.known_segmentation_network()
         if known is not None:
             return known
         return await self._in_thread(self._backend.segmentation_network)
 
-    async def _compute(self, image: StoredImage, network: SegmentationNetwork) -> Instances:
+    async def _compute(self, image: StoredImage, network: ServedNetwork) -> Instances:
         decoded = await self._pictures.decoded(image.id)
         return await self._in_thread(lambda: self._run_network(decoded.pixels, network))
 
-    def _run_network(self, pixels: Image, network: SegmentationNetwork) -> Instances:
+    def _run_network(self, pixels: Image, network: ServedNetwork) -> Instances:
         height, width = pixels.shape[:2]
         plan = plan_letterbox((width, height), network.size, stride=STRIDE)
         output = self._backend.segment(letterbox(pixels, plan))

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
         description="gRPC of running Tritons: host:port or dns:///name:port (every address of the "
         "name), several separated by commas; unset starts the embedded one.",
     )
+    triton_shared_memory: bool | None = Field(
+        None, description="Frames go through shared memory; unset: to the embedded Triton only."
+    )
     triton_cache: Path = Field(
         Path.home() / ".cache" / "retouch", description="Where the embedded Triton is unpacked."
     )

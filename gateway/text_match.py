@@ -64,17 +64,19 @@ class TextMatcher:
             text: what to look for.
         """
 
-        async def look() -> Floats:
-            return await self._in_thread(lambda: self._look(pixels, instances))
+        network = await self._in_thread(self._backend.embedding_network)
 
-        objects = await self._cache.get(f"{key}:clip", look)
+        async def look() -> Floats:
+            return await self._in_thread(lambda: self._look(pixels, instances, network.size))
+
+        objects = await self._cache.get(f"{key}:clip:{network.version}", look)
         words = await self._in_thread(lambda: self._backend.embed_text(text))
         shares = np.zeros(len(instances), np.float32)
         shares[: len(objects.value)] = likeness(words, objects.value)
         return shares
 
-    def _look(self, pixels: Image, instances: Instances) -> Floats:
-        crops = crop_objects(pixels, instances, self._backend.embedding_size(), MAX_OBJECTS)
+    def _look(self, pixels: Image, instances: Instances, side: int) -> Floats:
+        crops = crop_objects(pixels, instances, side, MAX_OBJECTS)
         return self._backend.embed_pictures(crops)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:

@@ -29,8 +29,8 @@ from gateway.inference import (
     PaintEvent,
     PictureDone,
     PictureRequest,
-    SegmentationNetwork,
     SegmentationOutput,
+    ServedNetwork,
     StepDone,
 )
 from gateway.observability.tracing import trace_headers
@@ -54,11 +54,21 @@ _CHANNEL = [
 class TritonBackend:
     """An `InferenceBackend` on the Triton at `url` (host:port of its gRPC)."""
 
-    def __init__(self, url: str, *, segmentation_timeout_s: float, stall_timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        segmentation_timeout_s: float,
+        stall_timeout_s: float,
+        shared_slots: int = 0,
+    ) -> None:
         self._url = url
         self._stall_timeout_s = stall_timeout_s
-        self._blocking = triton.InferenceServerClient(url, channel_args=_CHANNEL)
-        self._masks = TritonMaskModels(self._blocking, timeout_s=segmentation_timeout_s)
+        self._masks = TritonMaskModels(
+            triton.InferenceServerClient(url, channel_args=_CHANNEL),
+            timeout_s=segmentation_timeout_s,
+            shared_slots=shared_slots,
+        )
         self._async_client: Any = None
         self._manifests: dict[str, Mapping[str, Any]] = {}
         self._deaths: dict[str, asyncio.Future[RetouchError]] = {}
@@ -75,11 +85,11 @@ class TritonBackend:
         """Run the network on one frame."""
         return self._masks.segment(frame)
 
-    def known_segmentation_network(self) -> SegmentationNetwork | None:
+    def known_segmentation_network(self) -> ServedNetwork | None:
         """Kept up to date by canaries and answers."""
         return self._masks.known_network
 
-    def segmentation_network(self) -> SegmentationNetwork:
+    def segmentation_network(self) -> ServedNetwork:
         """Learnt from the network's answer to its canary."""
         return self._masks.network()
 
@@ -87,9 +97,9 @@ class TritonBackend:
         """One text through CLIP's text half."""
         return self._masks.embed_text(text)
 
-    def embedding_size(self) -> int:
+    def embedding_network(self) -> ServedNetwork:
         """By the metadata of CLIP's image half."""
-        return self._masks.embedding_size()
+        return self._masks.embedding_network()
 
     def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Squares through CLIP's image half."""

@@ -10,8 +10,12 @@ from gateway.triton_endpoints import TritonEndpoints
 from gateway.triton_pool import TritonPool
 
 
-def connect(url: str, *, segmentation_timeout_s: float, stall_timeout_s: float) -> InferenceBackend:
+def connect(
+    url: str, *, segmentation_timeout_s: float, stall_timeout_s: float, shared_slots: int = 0
+) -> InferenceBackend:
     """The backend for `RETOUCH_TRITON_URL`; nothing is asked yet.
+
+    `shared_slots`: frames at once that go through shared memory to one Triton on this host.
 
     Raises:
         ValueError: `url` names no Triton.
@@ -19,7 +23,7 @@ def connect(url: str, *, segmentation_timeout_s: float, stall_timeout_s: float) 
     endpoints = TritonEndpoints.parse(url)
     limits = {"segmentation_timeout_s": segmentation_timeout_s, "stall_timeout_s": stall_timeout_s}
     if endpoints.only is not None:
-        return TritonBackend(endpoints.only, **limits)
+        return TritonBackend(endpoints.only, shared_slots=shared_slots, **limits)
     return connect_pool(endpoints, **limits)
 
 

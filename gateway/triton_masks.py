@@ -6,6 +6,7 @@ answer need no hop between threads.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ import tritonclient.grpc as triton
 from tritonclient.utils import np_to_triton_dtype
 
 from gateway import triton_canaries
-from gateway.inference import SEGMENTATION_MODEL, SegmentationNetwork, SegmentationOutput
+from gateway.inference import SEGMENTATION_MODEL, SegmentationOutput, ServedNetwork
 from gateway.observability.tracing import trace_headers
+from gateway.shared_frames import SharedFrames, SharedMemoryUnusableError
 from gateway.triton_errors import translated
+
+logger = logging.getLogger(__name__)
 
 TEXT_MODEL, PICTURE_MODEL = "clip_text", "clip_image"
 _MAX_ROWS = 16  # max_batch_size of CLIP's halves
@@ -25,13 +29,22 @@ _MAX_ROWS = 16  # max_batch_size of CLIP's halves
 class TritonMaskModels:
     """Asks the models that make masks; safe in any thread."""
 
-    def __init__(self, client: Any, *, timeout_s: float) -> None:
+    def __init__(self, client: Any, *, timeout_s: float, shared_slots: int = 0) -> None:
+        """`shared_slots` frames at once go through shared memory; 0 for a Triton elsewhere."""
         self._client = client
         self._timeout_s = timeout_s
-        self.known_network: SegmentationNetwork | None = None
+        self._shared = (
+            SharedFrames(client, SEGMENTATION_MODEL, slots=shared_slots) if shared_slots else None
+        )
+        self.known_network: ServedNetwork | None = None
 
     def segment(self, frame: npt.NDArray[np.uint8]) -> SegmentationOutput:
         """Run FastSAM on one frame."""
+        if self._shared is not None:
+            try:
+                return self._segment_shared(self._shared, frame)
+            except SharedMemoryUnusableError as error:
+                logger.info("by gRPC: %s", error, extra={"event": "shared_memory_unusable"})
         result = self._infer(SEGMENTATION_MODEL, {"IMAGES": frame[None]})
         self.learn(result)
         return SegmentationOutput(
@@ -41,14 +54,27 @@ class TritonMaskModels:
             version=result.get_response().model_version,
         )
 
-    def network(self) -> SegmentationNetwork:
+    def _segment_shared(
+        self, shared: SharedFrames, frame: npt.NDArray[np.uint8]
+    ) -> SegmentationOutput:
+        with translated(SEGMENTATION_MODEL):
+            answer = shared.infer(frame, timeout_s=self._timeout_s, headers=trace_headers())
+        self.learn(answer.result)
+        return SegmentationOutput(
+            detections=answer.detections,
+            prototypes=answer.prototypes,
+            levels=answer.result.as_numpy("PROTOTYPE_LEVELS")[0],
+            version=answer.result.get_response().model_version,
+        )
+
+    def network(self) -> ServedNetwork:
         """By FastSAM's answer to its canary."""
         canary = triton_canaries.segmentation_canary()
         return self.learn(self._infer(SEGMENTATION_MODEL, canary))
 
-    def learn(self, result: Any) -> SegmentationNetwork:
+    def learn(self, result: Any) -> ServedNetwork:
         """What an answer of FastSAM says of the network, blocking client's or not."""
-        network = SegmentationNetwork(
+        network = ServedNetwork(
             version=result.get_response().model_version,
             size=int(result.as_numpy("IMAGE_SIZE")[0, 0]),
         )
@@ -60,13 +86,13 @@ class TritonMaskModels:
         result = self._infer(TEXT_MODEL, {"TEXT": np.array([[text.encode()]], object)})
         return np.asarray(result.as_numpy("EMBEDDING")[0], np.float32)
 
-    def embedding_size(self) -> int:
-        """Side of the squares that CLIP sees, in pixels."""
+    def embedding_network(self) -> ServedNetwork:
+        """CLIP's image half, by its metadata."""
         with translated(PICTURE_MODEL):
             metadata = self._client.get_model_metadata(
                 PICTURE_MODEL, client_timeout=self._timeout_s
             )
-        return int(metadata.inputs[0].shape[1])
+        return ServedNetwork(",".join(metadata.versions), int(metadata.inputs[0].shape[1]))
 
     def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Squares through CLIP, in as many requests as its batch size wants."""
@@ -77,7 +103,9 @@ class TritonMaskModels:
         return np.concatenate([part.as_numpy("EMBEDDING") for part in parts])
 
     def close(self) -> None:
-        """Close the channel."""
+        """Give shared memory back and close the channel."""
+        if self._shared is not None:
+            self._shared.close()
         self._client.close()
 
     def _infer(self, model: str, inputs: triton_canaries.Inputs) -> Any:

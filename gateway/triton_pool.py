@@ -37,8 +37,8 @@ from gateway.inference import (
     ModelHealth,
     PaintEvent,
     PictureRequest,
-    SegmentationNetwork,
     SegmentationOutput,
+    ServedNetwork,
 )
 from gateway.triton_canaries import STAGE_MODELS, called_stages
 from gateway.triton_endpoints import TritonEndpoints
@@ -84,12 +84,12 @@ class TritonPool:
         """Run the network, on a second Triton if the first fails."""
         return self._twice(SEGMENTATION_MODEL, lambda backend: backend.segment(frame))
 
-    def known_segmentation_network(self) -> SegmentationNetwork | None:
+    def known_segmentation_network(self) -> ServedNetwork | None:
         """As the least busy Triton said of itself."""
         member = choose(self.members, SEGMENTATION_MODEL)
         return None if member is None else member.backend.known_segmentation_network()
 
-    def segmentation_network(self) -> SegmentationNetwork:
+    def segmentation_network(self) -> ServedNetwork:
         """As the first Triton says that answers."""
         return self._twice(SEGMENTATION_MODEL, lambda backend: backend.segmentation_network())
 
@@ -97,9 +97,9 @@ class TritonPool:
         """On a second Triton if the first fails."""
         return self._twice(TEXT_PROMPT_MODELS[0], lambda backend: backend.embed_text(text))
 
-    def embedding_size(self) -> int:
-        """As the first Triton says that answers."""
-        return self._twice(TEXT_PROMPT_MODELS[1], lambda backend: backend.embedding_size())
+    def embedding_network(self) -> ServedNetwork:
+        """As the least busy one says."""
+        return self._twice(TEXT_PROMPT_MODELS[1], lambda backend: backend.embedding_network())
 
     def embed_pictures(self, squares: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """On a second Triton if the first fails."""

@@ -7,6 +7,7 @@ as: their scale is in the coefficients, what it leaves in the offsets.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +17,15 @@ from preprocessing import boxes as box_math
 from preprocessing.arrays import Floats, Integers, Mask, Plane
 from preprocessing.letterbox import Letterbox
 
+Array = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True, eq=False)
 class Instances:
     """What the network found in one picture, best score first."""
 
     boxes: Floats
-    """(N, 4) xyxy in image pixels, at least one pixel each after rounding."""
+    """(N, 4) xyxy in image pixels, at least one whole pixel each."""
     scores: Floats
     """(N,) 0 to 1."""
     coefficients: Floats
@@ -43,8 +46,11 @@ class Instances:
         return len(self.scores)
 
     def pixel_boxes(self) -> Integers:
-        """Boxes rounded to whole pixels, (N, 4); masks end there."""
-        return np.round(self.boxes).astype(np.intp)
+        """Boxes in whole pixels, (N, 4); masks end there.
+
+        Pixel p is in a box from p >= x0 to p < x1, as in ultralytics' `crop_mask`.
+        """
+        return np.ceil(self.boxes).astype(np.intp)
 
 
 def decode_detections(
@@ -80,7 +86,7 @@ def decode_detections(
     corners = np.concatenate([rows[:, :2] - rows[:, 2:4] / 2, rows[:, :2] + rows[:, 2:4] / 2], 1)
     kept = _suppress(corners, rows[:, 4], max_iou)
     boxes = plan.to_image(corners[kept])
-    sides = np.round(boxes[:, 2:]) - np.round(boxes[:, :2])
+    sides = np.ceil(boxes[:, 2:]) - np.ceil(boxes[:, :2])
     visible = (sides >= 1).all(1)
     kept, boxes = kept[visible][:max_instances], boxes[visible][:max_instances]
     coefficients, offsets = rows[kept, 5:], np.zeros(len(kept), np.float32)
@@ -103,12 +109,12 @@ def instance_patch(
 ) -> tuple[Mask, tuple[int, int, int, int]]:
     """Mask of one instance within its box, every `step`-th pixel, and that box in whole pixels.
 
-    Equal to enlarging the logits of the whole picture bilinearly (pixel centres, edges repeated, as
-    cv2.resize does) and cropping; but only the cells under the box are touched.
+    Equal to enlarging the logits of the whole picture as `_taps` says and cropping; but only the
+    cells under the box are touched.
     """
     x0, y0, x1, y1 = (int(v) for v in instances.pixel_boxes()[index])
-    rows, vertical = _interpolation(_cells(instances, np.arange(y0, y1, step), axis=1))
-    columns, horizontal = _interpolation(_cells(instances, np.arange(x0, x1, step), axis=0))
+    rows, vertical = _interpolation(_taps(instances, np.arange(y0, y1, step), axis=1))
+    columns, horizontal = _interpolation(_taps(instances, np.arange(x0, x1, step), axis=0))
     cells = instances.prototypes[:, rows, columns].astype(np.float32, copy=False)
     logits = np.tensordot(instances.coefficients[index], cells, 1) + instances.offsets[index]
     return vertical @ logits @ horizontal.T > 0, (x0, y0, x1, y1)
@@ -121,12 +127,11 @@ def logits_at(instances: Instances, points_xy: npt.ArrayLike) -> Floats:
     Points must lie within the image.
     """
     pixels = np.floor(np.asarray(points_xy, np.float64).reshape(-1, 2)).astype(np.intp)
-    x, x_share = _cells(instances, pixels[:, 0], axis=0)
-    y, y_share = _cells(instances, pixels[:, 1], axis=1)
-    cells = instances.prototypes
-    above = cells[:, y, x] * (1 - x_share) + cells[:, y, x + 1] * x_share
-    below = cells[:, y + 1, x] * (1 - x_share) + cells[:, y + 1, x + 1] * x_share
-    logits = instances.coefficients @ (above * (1 - y_share) + below * y_share)
+    columns, across = _taps(instances, pixels[:, 0], axis=0)
+    rows, down = _taps(instances, pixels[:, 1], axis=1)
+    cells = instances.prototypes[:, rows[:, :, None], columns[:, None, :]]
+    values = np.einsum("cpij,pi,pj->cp", cells, down, across, optimize=True)
+    logits = np.asarray(instances.coefficients @ values, np.float32)
     logits += instances.offsets[:, None]
     box = instances.pixel_boxes()[:, None, :]
     inside = ((pixels >= box[..., :2]) & (pixels < box[..., 2:])).all(-1)
@@ -143,33 +148,67 @@ def _suppress(boxes: Floats, scores: Floats, max_iou: float) -> Integers:
     return order[alive]
 
 
-def _cells(instances: Instances, pixels: Integers, *, axis: int) -> tuple[Integers, Floats]:
-    """Cell at or before each pixel's centre along one axis (0 = x), and the next cell's share.
+def _taps(instances: Instances, pixels: Integers, *, axis: int) -> tuple[Integers, Floats]:
+    """Cells that each pixel's centre is interpolated from along one axis, and their shares.
 
-    Cells with their centre in the padding are never read: they would eat into masks at the
-    picture's edge, where the edge's own cells are repeated instead.
+    (P, 2) where the padding is whole cells, else (P, 4).
+
+    In two bilinear steps, as ultralytics' `process_mask_native`: first to a grid on which the
+    padding is whole samples, then from the content's samples to pixels; edges are repeated. Unlike
+    there, cells with their centre in the padding are never read: they would eat into masks at the
+    picture's edge.
     """
     plan, count = instances.plan, instances.prototypes.shape[2 - axis]
-    start, content, image_side = (
-        (plan.left, plan.top)[axis],
-        plan.content_wh[axis],
-        plan.image_wh[axis],
-    )
-    per_pixel = count / plan.frame_wh[axis]
-    position = ((pixels + 0.5) * content / image_side + start) * per_pixel - 0.5
-    first = np.ceil(start * per_pixel - 0.5)
-    last = max(first, np.floor((start + content) * per_pixel - 0.5))
-    position = np.clip(position, first, min(last, count - 1))
-    cell = np.minimum(position.astype(np.intp), count - 2)
-    return cell, (position - cell).astype(np.float32)
+    cell = plan.frame_wh[axis] / count
+    start, content = (plan.left, plan.top)[axis] / cell, plan.content_wh[axis] / cell
+    first = np.ceil(start - 0.5)
+    last = min(max(first, np.floor(start + content - 0.5)), count - 1)
+    finer = _samples_per_cell(plan, cell)
+    position = (pixels + 0.5) * (content * finer / plan.image_wh[axis]) - 0.5
+    if finer == 1:
+        cells, share = _between(position + start, first, last)
+        return _pairs(cells, count), _shares(share)
+    end = max(0.0, content * finer - 1)
+    sample, share = _between(position, 0, end)
+    both = np.stack([sample, np.minimum(sample + 1, end)], 1)
+    cells, part = _between((both + 0.5) / finer + start - 0.5, first, last)
+    shares = _shares(part) * _shares(share)[..., None]
+    return _pairs(cells, count).reshape(-1, 4), shares.reshape(-1, 4)
 
 
-def _interpolation(cells: tuple[Integers, Floats]) -> tuple[slice, Floats]:
+def _pairs(cells: Array, count: int) -> Integers:
+    """Each cell and the next one, of `count`."""
+    before = cells.astype(np.intp)
+    return np.stack([before, np.minimum(before + 1, count - 1)], -1)
+
+
+def _shares(part: Array) -> Floats:
+    """What the cell and the next one count."""
+    return np.asarray(np.stack([1 - part, part], -1), np.float32)
+
+
+def _between(position: Array, low: float, high: float) -> tuple[Array, Array]:
+    """The whole number at or before each position within the bounds, and what is left of it."""
+    inside = np.clip(position, low, high)
+    before = np.floor(inside)
+    return before, inside - before
+
+
+def _samples_per_cell(plan: Letterbox, cell: float) -> int:
+    """1, 2 or 4: the smallest grid on which the padding of both axes is whole samples."""
+    pixels = round(cell)
+    padding = 0
+    for frame, content in zip(plan.frame_wh, plan.content_wh, strict=True):
+        padding |= (frame - content) | ((frame - content) // 2)
+    return pixels // math.gcd(pixels, padding)
+
+
+def _interpolation(taps: tuple[Integers, Floats]) -> tuple[slice, Floats]:
     """The cells in use, and the matrix (pixels, cells in use) that interpolates between them."""
-    cell, share = cells
-    first, last = int(cell.min()), int(cell.max()) + 1
-    matrix = np.zeros((len(cell), last - first + 1), np.float32)
-    pixel = np.arange(len(cell))
-    matrix[pixel, cell - first] = 1 - share
-    matrix[pixel, cell - first + 1] = share
+    cells, shares = taps
+    first, last = int(cells.min()), int(cells.max())
+    matrix = np.zeros((len(cells), last - first + 1), np.float32)
+    pixel = np.arange(len(cells))
+    for tap in range(cells.shape[1]):
+        matrix[pixel, cells[:, tap] - first] += shares[:, tap]
     return slice(first, last + 1), matrix

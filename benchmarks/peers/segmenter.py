@@ -21,9 +21,10 @@ from preprocessing.fastsam import decode_detections, instance_mask
 from preprocessing.letterbox import Letterbox, letterbox, plan_letterbox
 from preprocessing.prompts import Prompt, rank
 
-_OUTPUTS = ("DETECTIONS", "PROTOTYPES", "IMAGE_SIZE")
-Output = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
-"""Detections and prototypes of one square."""
+_OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
+_STRIDE = 32
+Output = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.float32]]
+"""Detections, prototypes and their levels of one frame."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,23 @@ class Segmenter:
             path, options, providers=["CPUExecutionProvider"]
         )
         grey = np.full((1, 160, 160, 3), 114, np.uint8)
-        self.side = int(self._session.run(_OUTPUTS, {"IMAGES": grey})[2][0, 0])
+        self.side = int(self._session.run(_OUTPUTS, {"IMAGES": grey})[3][0, 0])
 
     def prepare(self, jpeg: bytes) -> Prepared:
         """Decode and letterbox."""
         pixels = decode_image(jpeg).pixels
-        plan = plan_letterbox((pixels.shape[1], pixels.shape[0]), self.side)
+        plan = plan_letterbox((pixels.shape[1], pixels.shape[0]), self.side, stride=_STRIDE)
         return Prepared(letterbox(pixels, plan), plan)
 
     def run(self, squares: Sequence[npt.NDArray[np.uint8]]) -> list[Output]:
         """One pass for all squares."""
-        detections, prototypes, _ = self._session.run(_OUTPUTS, {"IMAGES": np.stack(squares)})
-        return list(zip(detections, prototypes, strict=True))
+        *outputs, _ = self._session.run(_OUTPUTS, {"IMAGES": np.stack(squares)})
+        return list(zip(*outputs, strict=True))
 
     def png(self, prepared: Prepared, output: Output, click: tuple[int, int]) -> bytes:
         """The mask at a pixel of the picture."""
-        instances = decode_detections(*output, prepared.plan)
+        detections, prototypes, levels = output
+        instances = decode_detections(detections, prototypes, prepared.plan, levels=levels)
         best = rank(instances, Prompt(points=(click,), labels=(1,)))[0]
         return encode_mask_png(instance_mask(instances, best.index))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ import onnxruntime
 
 logger = logging.getLogger(__name__)
 Arrays = Mapping[str, npt.NDArray[Any]]
+Outputs = Sequence[npt.NDArray[Any]]
+Agree = Callable[[Outputs, Outputs], bool]
 OPENVINO = "OpenVINOExecutionProvider"
 _ROUNDS = 5
 MAX_DIFFERENCE = 0.02
 """Largest difference of a value that another engine may make, as a share of the largest one."""
 
 
-def open_fastest(graph: Path, args: Mapping[str, str], example: Arrays) -> Any:
+def open_fastest(
+    graph: Path, args: Mapping[str, str], example: Arrays, *, agree: Agree | None = None
+) -> Any:
     """A session of the graph on the device that Triton gave the instance.
 
     On a CPU OpenVINO is tried where it is installed: it is taken when it is faster on the example
@@ -30,6 +34,7 @@ def open_fastest(graph: Path, args: Mapping[str, str], example: Arrays) -> Any:
         graph: `.onnx` file.
         args: as Triton hands them to `initialize`.
         example: inputs by name, as large as they usually are.
+        agree: whether the answers of two engines are the same; by default, value by value.
     """
     if args["model_instance_kind"] == "GPU":
         device = {"device_id": int(args["model_instance_device_id"])}
@@ -39,15 +44,15 @@ def open_fastest(graph: Path, args: Mapping[str, str], example: Arrays) -> Any:
         return usual
     try:
         other = _open(graph, [(OPENVINO, {"device_type": "CPU"}), "CPUExecutionProvider"])
-        return faster_if_equal(usual, other, example)
+        return faster_if_equal(usual, other, example, agree)
     except Exception:
         logger.exception("OpenVINO cannot run %s; ONNX Runtime's own engine does", graph)
         return usual
 
 
-def faster_if_equal(usual: Any, other: Any, example: Arrays) -> Any:
+def faster_if_equal(usual: Any, other: Any, example: Arrays, agree: Agree | None = None) -> Any:
     """The other session if it is faster on the example and answers the same, else the usual one."""
-    if not _agree(usual.run(None, example), other.run(None, example)):
+    if not (agree or _agree)(usual.run(None, example), other.run(None, example)):
         logger.warning("OpenVINO answers otherwise; ONNX Runtime's own engine is used")
         return usual
     seconds = [_fastest_round(session, example) for session in (usual, other)]
@@ -62,7 +67,7 @@ def _open(graph: Path, providers: Sequence[Any]) -> Any:
     return onnxruntime.InferenceSession(str(graph), options, providers=list(providers))
 
 
-def _agree(left: Sequence[npt.NDArray[Any]], right: Sequence[npt.NDArray[Any]]) -> bool:
+def _agree(left: Outputs, right: Outputs) -> bool:
     return all(
         a.shape == b.shape
         and np.abs(a.astype(np.float64) - b).max() <= MAX_DIFFERENCE * max(1.0, np.abs(a).max())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mask_serving.fastest_session import faster_if_equal
+from mask_serving.fastsam import same_answers
 
 
 @dataclass
@@ -37,3 +38,25 @@ def test_the_faster_is_taken(other: Session, taken: bool) -> None:
 
 def test_a_fast_one_that_answers_otherwise_is_not() -> None:
     assert faster_if_equal(USUAL, Session(0.001, 1.1), {}) is USUAL
+
+
+def answer_of_fastsam(seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    rows = rng.uniform(0, 1, (1, 300, 37)).astype(np.float32)
+    rows[..., :4] *= 320
+    prototypes = rng.integers(1, 255, (1, 32, 20, 20), np.uint8)
+    return [rows, prototypes, rng.uniform(0, 1, (1, 32, 2)).astype(np.float32)]
+
+
+def test_candidates_in_another_order_are_the_same_answer() -> None:
+    first, second = answer_of_fastsam(), answer_of_fastsam()
+    second[0] = second[0][:, ::-1] + 1e-3
+    second[1] = second[1] + np.uint8(1)
+    assert same_answers(first, second)
+
+
+@pytest.mark.parametrize("output", [0, 1, 2])
+def test_other_values_are_another_answer(output: int) -> None:
+    first, second = answer_of_fastsam(), answer_of_fastsam()
+    second[output] = answer_of_fastsam(1)[output]
+    assert not same_answers(first, second)

@@ -1,4 +1,4 @@
-"""`retouch-export clip`: a tiny checkpoint, served in process, against transformers."""
+"""CLIP's halves as `retouch-export clip` writes them, served in process, against transformers."""
 
 from __future__ import annotations
 
@@ -79,3 +79,9 @@ def test_pictures_are_unit_vectors(repository: Path) -> None:
 def test_another_checkpoint_is_refused(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="is no CLIP checkpoint"):
         export_clip(str(tmp_path), repository)
+
+
+def test_another_export_is_another_version(repository: Path, checkpoint: Path) -> None:
+    export_clip(str(checkpoint), repository)
+    for name in ("clip_text", "clip_image"):
+        assert [path.name for path in (repository / name).glob("[0-9]*")] == ["2"]
