@@ -27,8 +27,9 @@ from gateway.job_time import time_left
 
 logger = logging.getLogger(__name__)
 Runner = Callable[[Job, JobReporter], Awaitable[JobResult]]
-UntilReady = Callable[[str, bool], Awaitable[None]]
-"""Waits until a model can be asked; with True, until it has proven so since now."""
+UntilReady = Callable[[str, bool], Awaitable[bool]]
+"""Waits until a model can be asked; with True, until it has proven so since now.
+Says whether it was down."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +110,7 @@ class JobExecution:
     async def _attempts(self, ticket: Ticket) -> None:
         again = False
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.recovery_s):
-                    await self._until_ready(ticket.model, again)
+            await self._was_down(ticket.model, again)
             job = await self._database.insist(
                 job_store.begin, ticket, self._worker_id, max_attempts=self._limits.max_attempts
             )
@@ -144,7 +143,7 @@ class JobExecution:
         if error is None:
             await self._end(fence, JobStatus.SUCCEEDED, result=work.result())
             return False
-        if job.attempts < min(_tries(error), self._limits.max_attempts):
+        if job.attempts < self._limits.max_attempts and await self._is_passing(error, job):
             logger.warning("job %s is tried again: %s", job.id, error, extra={"event": "job_again"})
             return True
         if not isinstance(error, RetouchError):
@@ -153,6 +152,20 @@ class JobExecution:
             )
         await self._end(fence, JobStatus.FAILED, failure=_failure(error))
         return False
+
+    async def _is_passing(self, error: BaseException, job: Job) -> bool:
+        """Whether the job may succeed next time: what it ran on died."""
+        if isinstance(error, ModelUnavailableError):
+            return True
+        # A stage that died under its pipeline shows as an error of the pipeline.
+        return type(error) is InferenceError and await self._was_down(job.model, True)
+
+    async def _was_down(self, model: str, again: bool) -> bool:
+        try:
+            async with asyncio.timeout(self._limits.recovery_s):
+                return await self._until_ready(model, again)
+        except TimeoutError:
+            return True
 
     async def _end(
         self,
@@ -211,13 +224,6 @@ class JobExecution:
 def too_late(deadline_s: float | None) -> str:
     """The sentence for a job whose deadline passed."""
     return f"The job was not finished within its deadline of {deadline_s or 0:g} s."
-
-
-def _tries(error: BaseException) -> int:
-    """How many attempts this failure deserves: a dead model all, an unclear one a second."""
-    if isinstance(error, ModelUnavailableError):
-        return 1000
-    return 2 if type(error) is InferenceError else 1
 
 
 def _failure(error: BaseException) -> JobFailure:

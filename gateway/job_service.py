@@ -70,10 +70,13 @@ def _limits(settings: Settings) -> JobLimits:
 
 
 def _until_ready(catalog: ModelCatalog) -> UntilReady:
-    async def until_ready(model: str, again: bool) -> None:
+    async def until_ready(model: str, again: bool) -> bool:
+        was_down = False
         rounds = catalog.rounds + (_ROUNDS_OF_PROOF if again else 0)
-        while catalog.rounds < rounds or not _is_ready(model, again):  # noqa: ASYNC110
+        while catalog.rounds < rounds or not _is_ready(model, again):
+            was_down |= not _is_ready(model, again)
             await asyncio.sleep(_LOOK_S)
+        return was_down
 
     def _is_ready(model: str, again: bool) -> bool:
         entry = catalog.get(model)

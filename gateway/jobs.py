@@ -44,8 +44,9 @@ _HAND_BACK_S = 5.0
 _OPEN_TIMEOUT_S = 60.0
 
 
-async def _at_once(_model: str, _again: bool) -> None:
+async def _at_once(_model: str, _again: bool) -> bool:
     """Every model is ready."""
+    return False
 
 
 class JobQueue:

@@ -1,11 +1,11 @@
-"""kill -9 of what the gateway depends on: clear errors, nothing hangs, then it works again."""
+"""kill -9 of what the gateway depends on: jobs start again and end well, nothing hangs."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,45 +14,38 @@ from gateway.process_group import group_members
 from preprocessing.codec import encode_png
 from tests.acceptance.served import Served, eventually
 
-ENDS_WITHIN_S = 30.0
 RECOVERS_WITHIN_S = 90.0
 
 
-def interrupted_job(gateway: Served, victim: int) -> dict[str, object]:
-    """Kill a process in the middle of a job; the job as it ended."""
+def interrupted_job(gateway: Served, victim: int) -> None:
+    """Kill a process in the middle of a job: the job starts again and ends well."""
     job = gateway.submit(task="generate", prompt="interrupted", num_inference_steps=100)
     eventually(lambda: gateway.http.get(f"/v1/jobs/{job['id']}").json()["step"] >= 3, timeout_s=40)
     os.kill(victim, signal.SIGKILL)
-    killed = time.monotonic()
-    ended = gateway.http.get(f"/v1/jobs/{job['id']}", params={"wait": ENDS_WITHIN_S}).json()
-    assert ended["status"] == "failed", ended["status"]
-    assert time.monotonic() - killed < ENDS_WITHIN_S
-    return ended
+    ends_well_at_its_second_start(gateway, job)
 
 
-def works_again(gateway: Served) -> None:
-    eventually(lambda: not gateway.is_ready(), timeout_s=20)
-    gateway.wait_ready(RECOVERS_WITHIN_S)
-    job = gateway.submit(task="generate", prompt="after", num_inference_steps=2)
-    assert gateway.finish(job)["status"] == "succeeded"
+def ends_well_at_its_second_start(gateway: Served, job: dict[str, Any]) -> None:
+    def has_ended() -> bool:
+        return gateway.finish(job)["status"] not in ("queued", "running")
+
+    eventually(has_ended, timeout_s=RECOVERS_WITHIN_S)
+    ended = gateway.finish(job)
+    assert ended["status"] == "succeeded", ended["error"]
+    assert ended["attempts"] >= 2
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("model", ["qwen_image_transformer", "qwen_image", "qwen_vae_decoder"])
-def test_a_killed_model_process_fails_its_job_and_is_replaced(gateway: Served, model: str) -> None:
+def test_a_job_outlives_a_killed_model_process(gateway: Served, model: str) -> None:
     if model == "qwen_vae_decoder":
         # It is idle while the job steps: the job fails where it needs it.
         job = gateway.submit(task="generate", prompt="interrupted", num_inference_steps=4)
         os.kill(gateway.stub_of(model), signal.SIGKILL)
-        ended = gateway.finish(job)
-        assert ended["status"] == "failed"
+        ends_well_at_its_second_start(gateway, job)
     else:
-        ended = interrupted_job(gateway, gateway.stub_of(model))
-    error = ended["error"]
-    assert isinstance(error, dict)
-    assert error["code"] in ("backend_died", "backend_error", "model_loading")
-    assert "/" not in error["message"]
-    works_again(gateway)
+        interrupted_job(gateway, gateway.stub_of(model))
+    gateway.wait_ready(RECOVERS_WITHIN_S)
 
 
 @pytest.mark.timeout(240)
@@ -70,12 +63,10 @@ def test_a_killed_segmenter_is_replaced(gateway: Served) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_a_killed_triton_is_restarted(gateway: Served) -> None:
+def test_a_job_outlives_a_killed_triton(gateway: Served) -> None:
     old = gateway.triton["pid"]
-    ended = interrupted_job(gateway, old)
-    assert isinstance(ended["error"], dict)
-    assert ended["error"]["code"] == "model_loading"
-    works_again(gateway)
+    interrupted_job(gateway, old)
+    gateway.wait_ready(RECOVERS_WITHIN_S)
     assert gateway.triton["pid"] != old
 
 

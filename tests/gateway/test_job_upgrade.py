@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConflictError
-from gateway.job import PUBLIC, Job, JobResult, JobStatus, NewJob, OnceKey
+from gateway.job import Job, JobResult, JobStatus, NewJob, OnceKey
 from gateway.job_database import JobDatabase
 from gateway.job_engine_dbos import DbosEngine
 from gateway.job_tables import SCHEMA_VERSION
@@ -54,8 +54,8 @@ async def test_the_jobs_of_an_older_release_are_kept_and_finished(
             assert job.status is JobStatus.SUCCEEDED
         assert (await queue.get(by_prompt["hold"].id)).attempts == 2
         assert by_prompt["waits"].metadata == {"order": "7"}
-        new = NewJob(task="generate", model="qwen_image", request={"prompt": "done"})
-        again = await queue.submit_once(new, OnceKey(PUBLIC, "first", "f"))
+        new = NewJob(task="generate", model="qwen_image", request={}, owner="public")
+        again = await queue.submit_once(new, OnceKey("public", "first", "f"))
         assert (again.replayed, again.job.id) == (True, by_prompt["done"].id)
     finally:
         await queue.close()
