@@ -1,4 +1,4 @@
-"""`retouch`: serve, worker, doctor, keys, and calls of a running gateway."""
+"""`retouch`: serve, worker, doctor, keys, jobs, and calls of a running gateway."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gateway.app import create_app
 from gateway.cli_keys import keys
 from gateway.doctor import diagnose
 from gateway.edit_commands import app as edit_commands
+from gateway.job_cli import jobs
 from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
 from gateway.observability.logs import set_up_logs
 from gateway.picture_commands import app as picture_commands
@@ -27,6 +28,7 @@ from gateway.worker import work
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(keys, name="keys")
+app.add_typer(jobs, name="jobs")
 app.registered_commands += picture_commands.registered_commands
 app.registered_commands += edit_commands.registered_commands
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from gateway.job import JobsPulse, JobStatus, Ticket
 from gateway.job_database import JobDatabase
 from gateway.job_rows import ticket_of
-from gateway.job_tables import durations, events, files, jobs, results, webhooks, workers
+from gateway.job_tables import events, files, jobs, results, webhooks, workers
 
 _QUEUED, _RUNNING = JobStatus.QUEUED.value, JobStatus.RUNNING.value
 _LIVE = jobs.c.status.in_([_QUEUED, _RUNNING])
@@ -115,5 +115,5 @@ def remove(connection: sa.Connection, job_ids: list[str]) -> None:
 
 
 def _remove_belongings(connection: sa.Connection, job_ids: list[str]) -> None:
-    for table in (results, events, files, webhooks, durations):
+    for table in (results, events, files, webhooks):
         connection.execute(table.delete().where(table.c.job_id.in_(job_ids)))

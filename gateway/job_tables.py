@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 SCHEMA_VERSION = 2
-"""1: jobs, results, events, files, workers. 2: webhooks, durations."""
+"""1: jobs, results, events, files, workers. 2: webhooks."""
 _Sequence = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 metadata = sa.MetaData()
@@ -101,19 +101,6 @@ webhooks = sa.Table(
     sa.Column("delivered_at", sa.Double),
     sa.Column("last_error", sa.Text),
     sa.Index("retouch_webhooks_due", "due_at"),
-)
-
-durations = sa.Table(
-    "retouch_durations",
-    metadata,
-    sa.Column("job_id", sa.String(64), primary_key=True),
-    sa.Column("model", sa.String(128), nullable=False),
-    sa.Column("work", sa.Double, nullable=False),  # megapixels x steps x pictures
-    sa.Column("pixels", sa.Double, nullable=False),
-    sa.Column("beside", sa.Integer, nullable=False),  # jobs of the model at work when it ended
-    sa.Column("seconds", sa.Double, nullable=False),
-    sa.Column("at", sa.Double, nullable=False),
-    sa.Index("retouch_durations_model", "model", "at"),
 )
 
 

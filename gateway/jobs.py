@@ -11,16 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 from gateway import job_housekeeping, job_store, job_submission
 from gateway.errors import ConflictError, GoneError, RetouchError, StoreUnavailableError
 from gateway.job import (
-    PUBLIC,
     Job,
     JobEvent,
-    JobPriority,
     JobsPulse,
     JobStatus,
     NewJob,
@@ -64,7 +62,7 @@ class JobQueue:
         until_ready: UntilReady = _at_once,
     ) -> None:
         """`works`: whether this process runs jobs, or only takes them in and shows them."""
-        self._database = database
+        self.database = database
         self._engine = engine
         self._limits = limits or JobLimits()
         self._works = works
@@ -95,7 +93,7 @@ class JobQueue:
         """
         try:
             async with asyncio.timeout(_OPEN_TIMEOUT_S):
-                await self._database.insist(JobDatabase.prepare)
+                await self.database.insist(JobDatabase.prepare)
                 await self._start_engine()
         except TimeoutError:
             message = f"The job database did not answer within {_OPEN_TIMEOUT_S:.0f} s."
@@ -118,39 +116,11 @@ class JobQueue:
             await draining
             await self._upkeep.stop()
             await self._changes.stop()
-            self._database.close()
+            self.database.close()
 
-    async def submit(  # noqa: PLR0913
-        self,
-        *,
-        task: str,
-        model: str,
-        request: Mapping[str, Any],
-        metadata: Mapping[str, str] | None = None,
-        priority: JobPriority = JobPriority.INTERACTIVE,
-        deadline_s: float | None = None,
-        owner: str = PUBLIC,
-        webhook: str | None = None,
-        files: tuple[str, ...] = (),
-    ) -> Job:
-        """Accept a job.
-
-        Raises:
-            TooManyJobsError: as many jobs wait as may wait.
-            StoreUnavailableError: nothing was accepted.
-        """
-        new = NewJob(
-            task=task,
-            model=model,
-            request=request,
-            metadata=metadata or {},
-            priority=priority,
-            deadline_s=deadline_s,
-            owner=owner,
-            webhook=webhook,
-            files=files,
-        )
-        return (await self.submit_once(new, None)).job
+    async def submit(self, **wanted: Any) -> Job:
+        """Accept a job with the fields of `NewJob`; raises as `submit_once`."""
+        return (await self.submit_once(NewJob(**wanted), None)).job
 
     async def submit_once(self, new: NewJob, once: OnceKey | None) -> Submission:
         """Accept a job, or find the one that the same idempotency key has made.
@@ -159,7 +129,7 @@ class JobQueue:
             ValidationFailedError: the key came with another request.
             TooManyJobsError, StoreUnavailableError: nothing was accepted.
         """
-        accepted = await self._database.call(
+        accepted = await self.database.call(
             job_submission.submit,
             new,
             once=once,
@@ -176,7 +146,7 @@ class JobQueue:
         Raises:
             ValidationFailedError: the key came with another request.
         """
-        return await self._database.call(job_submission.find_submission, once)
+        return await self.database.call(job_submission.find_submission, once)
 
     async def get(self, job_id: str) -> Job:
         """The job as it is now.
@@ -184,7 +154,7 @@ class JobQueue:
         Raises:
             NotFoundError: no such job.
         """
-        return await self._database.call(job_store.get, job_id)
+        return await self.database.call(job_store.get, job_id)
 
     async def latest(
         self,
@@ -195,17 +165,17 @@ class JobQueue:
         owner: str | None = None,
     ) -> list[Job]:
         """Newest first; `after` continues behind that job; `owner` leaves the others' out."""
-        return await self._database.call(
+        return await self.database.call(
             job_store.latest, status=status, limit=limit, after=after, owner=owner
         )
 
     async def queue_position(self, job: Job) -> int | None:
         """How many jobs of its model wait before this one; None when it does not wait."""
-        return await self._database.call(job_submission.queue_position, job)
+        return await self.database.call(job_submission.queue_position, job)
 
     async def pulse(self) -> JobsPulse:
         """Jobs by status, and how long the oldest ones wait."""
-        return await self._database.call(job_housekeeping.pulse)
+        return await self.database.call(job_housekeeping.pulse)
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel; an ended job is left as it is.
@@ -216,7 +186,7 @@ class JobQueue:
         """
         if (await self.get(job_id)).status is JobStatus.EXPIRED:
             raise GoneError(f"Job {job_id} has expired.")
-        await self._database.call(job_store.end, job_id, JobStatus.CANCELED)
+        await self.database.call(job_store.end, job_id, JobStatus.CANCELED)
         self._changes.wake(job_id)
         return await self.get(job_id)
 
@@ -237,7 +207,7 @@ class JobQueue:
             raise ConflictError(f"Job {job_id} has succeeded; there is nothing to try again.")
         if not job.status.is_terminal:
             return job
-        files = await self._database.call(job_store.files_of, job_id)
+        files = await self.database.call(job_store.files_of, job_id)
         again = OnceKey(job.owner, f"retry:{job_id}", job_id[-64:])
         return (await self.submit_once(NewJob.like(job, files), again)).job
 
@@ -248,9 +218,13 @@ class JobQueue:
             NotFoundError: no such job.
         """
         await self.get(job_id)
-        await self._database.call(job_store.end, job_id, JobStatus.CANCELED)
+        await self.database.call(job_store.end, job_id, JobStatus.CANCELED)
         self._changes.wake(job_id)
-        await self._database.call(job_store.delete, job_id)
+        await self.database.call(job_store.delete, job_id)
+
+    async def past_events(self, job_id: str, *, after: int = 0) -> list[JobEvent]:
+        """Events so far with an id above `after`."""
+        return await self.database.call(job_store.events_after, job_id, after)
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """Events with an id above `after`, past ones first; ends behind the last one.
@@ -286,10 +260,10 @@ class JobQueue:
     async def _events(self, job_id: str, after: int) -> tuple[list[JobEvent], bool]:
         """New events, and whether no more will come; nothing new while the store is away."""
         try:
-            events = await self._database.call(job_store.events_after, job_id, after)
+            events = await self.past_events(job_id, after=after)
             if events:
                 return events, False
-            found = await self._database.call(job_store.changes, [job_id])
+            found = await self.database.call(job_store.changes, [job_id])
         except RetouchError:
             return [], False
         change = found.get(job_id)
@@ -308,6 +282,6 @@ class JobQueue:
         try:
             async with asyncio.timeout(_ENQUEUE_TIMEOUT_S):
                 await self._engine.enqueue(ticket)
-                await self._database.call(job_store.note_in_line, [ticket])
+                await self.database.call(job_store.note_in_line, [ticket])
         except (TimeoutError, RetouchError):
             logger.warning("job %s enters the line later", ticket.job_id)

@@ -161,7 +161,7 @@ class JobsMachine(RuleBasedStateMachine):
         if entry.status != "running" or self.of(entry.job.model, "queued"):
             return
         old = self.work.report_of(entry.job)
-        assert self.run(self.queue._database.call(job_store.put_in_line_again, job_id))
+        assert self.run(self.queue.database.call(job_store.put_in_line_again, job_id))
         self.run(self.started_again_or_given_up(job_id))
         old.step_done(STEPS, STEPS)
         self.run(settle())
