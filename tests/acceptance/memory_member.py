@@ -14,7 +14,7 @@ from gateway.inference_fake import FakeBackend
 from gateway.runtime import running
 from gateway.settings import Settings
 
-STEP_S = 0.05
+STEP_S = 0.3
 
 
 async def work(settings: Settings) -> None:
