@@ -15,7 +15,7 @@ from tests.private_postgres import PrivatePostgres
 
 MODULE = "tests.acceptance.memory_member"
 SETTINGS = {"max_job_attempts": 20, "worker_lost_after_s": 600, "progress_interval_s": 0}
-KILLS = 6
+KILLS = 5
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,8 @@ def test_one_process_on_sqlite(tmp_path: Path) -> None:
         submitter = Submitter([served.url], JOBS)
         submitter.start()
         for _ in range(KILLS):
-            time.sleep(moments.uniform(0.3, 2.5))
+            fleet.member("only").wait_ready()
+            time.sleep(moments.uniform(0.2, 1.5))
             fleet.kill("only")
             fleet.start("only")
         check(served.url, served.url, f"sqlite:///{tmp_path}/jobs.db", submitter)
