@@ -1,5 +1,3 @@
-"""Settings of durable jobs that deployments name and this tree does not have yet."""
+"""Settings that deployments name and this tree does not have yet: pictures in an object store."""
 
-AWAITED = frozenset(
-    {"RETOUCH_DATABASE_URL", "RETOUCH_DRAIN_S", "RETOUCH_STORE_URL", "RETOUCH_WORKER_ID"}
-)
+AWAITED = frozenset({"RETOUCH_STORE_URL"})
