@@ -34,7 +34,11 @@ class KeyStore:
     """Makes, finds and revokes keys; every method blocks."""
 
     def __init__(self, database_url: str) -> None:
-        self.engine = sql.create_engine(database_url)
+        url = sql.make_url(database_url)
+        if url.drivername in ("postgres", "postgresql"):
+            url = url.set(drivername="postgresql+psycopg")
+        # pre_ping: a restart of the server must not fail the next request.
+        self.engine = sql.create_engine(url, pool_pre_ping=True)
         _TABLES.create_all(self.engine)
 
     @classmethod

@@ -16,7 +16,10 @@ class KeysMissingError(RetouchError):
 
 
 def key_store(settings: Settings) -> KeyStore:
-    """The store that the settings name."""
+    """In the jobs' PostgreSQL, which gateways share; otherwise in a file of its own."""
+    url = settings.database_url
+    if url is not None and not url.startswith("sqlite"):
+        return KeyStore(url)
     return KeyStore.in_folder(settings.data_dir)
 
 

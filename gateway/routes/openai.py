@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from gateway.dependencies import ServicesDep
 from gateway.errors import NotImplementedHereError, RetouchError
-from gateway.job import Job, JobStatus
+from gateway.job import Job, JobStatus, OnceKey
 from gateway.job_masks import MaskDesk
 from gateway.job_view import view_of
 from gateway.keys.owner import current_owner
@@ -30,6 +30,7 @@ from gateway.server_timing import timing_headers
 router = APIRouter(prefix="/v1/images", tags=["openai"])
 HEARTBEAT_S = 10.0
 LONGEST_WAIT_S = 86_400.0
+_MAX_KEY = 200
 Prefer = Annotated[
     str | None, Header(description="respond-async answers 202 with the job; wait=N after N s.")
 ]
@@ -72,6 +73,8 @@ class _Call:
     fields: ImageFields
     order: dict[str, Any]
     family: str
+    notes: dict[str, str] = field(default_factory=dict)
+    """Further headers of the answer."""
 
     @property
     def digest(self) -> str:
@@ -86,10 +89,22 @@ class _Call:
         return count.isdecimal() and int(count) > 0
 
     async def submit(self) -> Job:
-        """Queue the job."""
-        order = await self.services.painter.accept(self.order)
-        key = getattr(self.request.state, "key", None)
-        return await self.services.jobs.submit(order, key, self.fields.labels)
+        """Queue the job, or find the one that the same idempotency key has made."""
+        jobs, once = self.services.jobs, self.once
+        accepted = await jobs.find_submission(once) if once else None
+        if accepted is None:
+            order = await self.services.painter.accept(self.order)
+            key = getattr(self.request.state, "key", None)
+            accepted = await jobs.submit_once(order, key, self.fields.labels, once=once)
+        if accepted.replayed:
+            self.notes["Idempotent-Replayed"] = "true"
+        return accepted.job
+
+    @property
+    def once(self) -> OnceKey | None:
+        """Such a request is the client's to repeat: its job runs on when nobody waits."""
+        text = self.request.headers.get("idempotency-key", "")[:_MAX_KEY]
+        return OnceKey(current_owner.get(), text, self.digest) if text else None
 
 
 def _translator(services: ServicesDep) -> OrderTranslator:
@@ -104,12 +119,14 @@ async def _answer(call: _Call, prefer: str | None) -> Response:
     if call.fields.stream:
         # Entered here, so that what is refused is refused with a status.
         job = await held.__aenter__()
+        if call.once is not None:
+            attachments.release(call.digest)
         frames = _stream(call, job, held)
         headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
         return StreamingResponse(frames, headers=headers, media_type="text/event-stream")
     async with held as job:
         waits = _wait_of(prefer)
-        if waits is not None:
+        if waits is not None or call.once is not None:
             attachments.release(call.digest)
         job = await _ended_or_gone(call, job, LONGEST_WAIT_S if waits is None else waits)
         if waits is not None and not job.status.is_terminal:
@@ -148,7 +165,7 @@ async def _hung_up(request: Request) -> None:
 
 async def _accepted(call: _Call, job: Job, prefer: str) -> Response:
     view = await view_of(job, call.services.jobs, call.services.pictures)
-    headers = {"Location": f"/v1/jobs/{job.id}", "Preference-Applied": prefer[:80]}
+    headers = {"Location": f"/v1/jobs/{job.id}", "Preference-Applied": prefer[:80], **call.notes}
     return JSONResponse(view.model_dump(mode="json"), 202, headers)
 
 
@@ -157,7 +174,7 @@ async def _finished(call: _Call, job: Job) -> Response:
         return _failed(job)
     base = str(call.request.base_url)
     body = await image_response(job, call.fields, call.services.pictures, base)
-    headers = {"Location": f"/v1/jobs/{job.id}", **timing_headers(job)}
+    headers = {"Location": f"/v1/jobs/{job.id}", **timing_headers(job), **call.notes}
     return JSONResponse(body, headers=headers)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.errors import InferenceError
+from gateway.errors import DoesNotFitError
 from gateway.inference_fake import FakeBackend
 from tests.gateway.conftest import Gateway, Keyed, serve
 from tests.odd_pictures import photo
@@ -39,7 +39,7 @@ async def test_requests_are_counted_by_route_not_by_id(gateway: Gateway) -> None
 
 async def test_jobs_are_counted_by_state_and_outcome(gateway: Gateway) -> None:
     await gateway.finish(**CAT)
-    gateway.backend.failure = InferenceError("no")
+    gateway.backend.failure = DoesNotFitError("no")
     await gateway.finish(**CAT)
     found = await samples(gateway)
     assert found["retouch_jobs{status=succeeded}"] == found["retouch_jobs{status=failed}"] == 1

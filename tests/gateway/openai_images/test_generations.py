@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.errors import InferenceError
+from gateway.errors import DoesNotFitError
 from tests.gateway.openai_images.conftest import Sdk, file, hole, image_format, pixels
 from tests.gateway.problems import assert_problem
 from tests.odd_pictures import photo
@@ -152,11 +152,11 @@ async def test_a_model_for_something_else_is_refused(sdk: Sdk) -> None:
 
 
 async def test_a_failed_job_tells_why_and_is_not_tried_again(sdk: Sdk) -> None:
-    sdk.gateway.backend.failure = InferenceError("Model qwen_image failed.")
+    sdk.gateway.backend.failure = DoesNotFitError("It needs 90 GB.")
     again = sdk.client.with_options(max_retries=2)
     error = await Sdk(again, sdk.http, sdk.gateway).refused("generate", prompt="a cat")
-    assert error.status_code == 502
-    assert (error.code, error.type) == ("backend_error", "server_error")
+    assert error.status_code == 507
+    assert (error.code, error.type) == ("does_not_fit", "server_error")
     assert error.response.headers["x-should-retry"] == "false"
     assert error.request_id == error.response.headers["x-request-id"]
     assert len(sdk.gateway.backend.painted) == 1

@@ -36,6 +36,20 @@ async def test_two_requests_that_are_no_retries_are_two_jobs(sdk: Sdk) -> None:
     assert len(sdk.gateway.backend.painted) == 2
 
 
+async def test_an_idempotency_key_makes_one_job(sdk: Sdk) -> None:
+    headers = {"Idempotency-Key": "k-1"}
+    first, second = [
+        await sdk.client.images.with_raw_response.generate(prompt="a cat", extra_headers=headers)
+        for _ in range(2)
+    ]
+    assert len(sdk.gateway.backend.painted) == 1
+    assert "idempotent-replayed" not in first.headers
+    assert second.headers["idempotent-replayed"] == "true"
+    assert first.parse().data == second.parse().data
+    error = await sdk.refused("generate", prompt="a dog", extra_headers=headers)
+    assert (error.status_code, error.code) == (422, "idempotency_mismatch")
+
+
 async def test_a_client_that_gives_up_cancels_its_job(tmp_path: Path) -> None:
     async with sdk_for(tmp_path, FakeBackend(step_s=5), retry_grace_s=0.2) as sdk:
         with pytest.raises(openai.APITimeoutError):
