@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -50,6 +51,7 @@ class RoundFigures:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     options = _parser().parse_args(arguments)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `retouch` does; for new processes
     with (
         tempfile.TemporaryDirectory(prefix="retouch-masks-") as scratch,
         served_gateway() as gateway,
@@ -74,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             EMPTY: lambda pictures: _in(client, run_empty, empty_url, len(pictures)),
         }
         figures = list(_rounds(contenders, options, new_pictures(pixels, click)))
-    masks = measure_masks()
+        masks = client.submit(measure_masks).result(RUN_TIMEOUT_S)
     report = machine.report()
     markdown = f"{_title(options)}\n\n{describe(report)}\n\n{_tables(figures, masks)}"
     content = {
