@@ -34,6 +34,10 @@ class JobEngine(Protocol):
         """Which of these neither wait nor are being worked on."""
         ...
 
+    async def forget_used(self, *, older_than_s: float) -> None:
+        """Drop what is still known of tickets that were used up so long ago."""
+        ...
+
     async def stop(self, *, drain_s: float) -> None:
         """Take no more tickets, and wait up to `drain_s` for those at work."""
         ...

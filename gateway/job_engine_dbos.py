@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
@@ -30,6 +31,8 @@ APPLICATION_VERSION = "1"
 """Of the workflow below. DBOS hands a workflow only to workers with the same one."""
 POLLING_S = 0.1
 _LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED"]
+_FORGET_AT_ONCE = 1000
 _running: dict[str, Run] = {}
 """How this process works on a ticket, under the key "run" while it does."""
 
@@ -95,6 +98,10 @@ class DbosEngine:
         """Workflows that are unknown or have ended."""
         return await self._in_thread(_lost, list(tickets))
 
+    async def forget_used(self, *, older_than_s: float) -> None:
+        """Delete workflows that ended; DBOS itself keeps them for ever."""
+        await self._in_thread(_forget_used, older_than_s)
+
     async def stop(self, *, drain_s: float) -> None:
         """Stop the queues' threads, wait for workflows, let go of the database."""
         if self._launched:
@@ -156,6 +163,19 @@ def _lost(tickets: list[Ticket]) -> list[Ticket]:
     live = DBOS.list_workflows(workflow_ids=ids, status=_LIVE, load_input=False, load_output=False)
     known = {workflow.workflow_id for workflow in live}
     return [ticket for ticket in tickets if _workflow_id(ticket) not in known]
+
+
+def _forget_used(older_than_s: float) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=older_than_s)
+    used = DBOS.list_workflows(
+        status=_ENDED,
+        end_time=before.isoformat(),
+        limit=_FORGET_AT_ONCE,
+        load_input=False,
+        load_output=False,
+    )
+    if used:
+        DBOS.delete_workflows([workflow.workflow_id for workflow in used])
 
 
 @contextmanager

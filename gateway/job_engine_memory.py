@@ -39,6 +39,9 @@ class MemoryEngine:
         """Those it does not hold."""
         return [ticket for ticket in tickets if ticket not in self._tasks]
 
+    async def forget_used(self, *, older_than_s: float) -> None:
+        """Nothing is known of them."""
+
     async def stop(self, *, drain_s: float) -> None:
         """Give those at work their time, then cancel."""
         self._run = None

@@ -22,6 +22,7 @@ from gateway.job_engine import JobEngine
 from gateway.job_execution import too_late
 
 logger = logging.getLogger(__name__)
+_KEEP_USED_TICKETS_S = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,3 +160,4 @@ class JobUpkeep:
         self._swept_at = time.monotonic()
         await self._database.call(job_housekeeping.expire)
         await self._database.call(job_housekeeping.forget_oldest, self._limits.max_kept)
+        await self._engine.forget_used(older_than_s=_KEEP_USED_TICKETS_S)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbos import DBOS
 
 from gateway.job import Job, JobPriority, JobResult, JobStatus
 from gateway.job_database import JobDatabase
 from gateway.job_engine_dbos import DbosEngine
+from gateway.job_rows import ticket_for
 from gateway.jobs import JobQueue, JobReporter
 from tests.gateway.held_jobs import RESULT, HeldJobs, make_limits
 from tests.private_postgres import PrivatePostgres
@@ -117,3 +119,21 @@ async def test_a_job_accepted_by_a_gateway_that_died_before_the_line_knew_still_
         job = await submit(queue)
     async with opened(url, at_once) as queue:
         await is_status(queue, job, JobStatus.SUCCEEDED)
+
+
+async def test_used_tickets_are_forgotten_and_waiting_ones_are_not(url: str) -> None:
+    work = HeldJobs()
+    async with opened(url, work) as queue:
+        first = await submit(queue)
+        second = await submit(queue)
+        await is_status(queue, first, JobStatus.RUNNING)
+        await work.finish(first)
+        await is_status(queue, second, JobStatus.RUNNING)
+        await asyncio.sleep(0.3)
+        await queue._engine.forget_used(older_than_s=0)
+        tickets = [ticket_for(await queue.get(job.id)) for job in (first, second)]
+        assert await queue._engine.lost(tickets) == tickets[:1]
+        known = await asyncio.to_thread(DBOS.list_workflows)
+        assert [workflow.workflow_id for workflow in known] == [f"{second.id}:1"]
+        await work.finish(second)
+        await is_status(queue, second, JobStatus.SUCCEEDED)
