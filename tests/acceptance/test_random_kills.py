@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.acceptance.durable import JOBS, check
-from tests.acceptance.fault_fleet import Fleet, Submitter
+from tests.acceptance.fault_fleet import Fleet, Submitter, ended
+from tests.acceptance.served import eventually
 from tests.private_postgres import PrivatePostgres
 
 MODULE = "tests.acceptance.memory_member"
@@ -71,3 +73,31 @@ def test_two_gateways_and_two_workers_on_postgres(
         check(urls[0], urls[1], url, submitter)
     finally:
         fleet.stop()
+
+
+@pytest.mark.timeout(150)
+def test_the_jobs_of_a_worker_that_never_returns_go_to_another(
+    tmp_path: Path, postgres: PrivatePostgres
+) -> None:
+    settings = SETTINGS | {"worker_lost_after_s": 4}
+    fleet = Fleet(tmp_path, module=MODULE, database_url=postgres.url("takeover"), **settings)
+    try:
+        url = fleet.start("left", "serve", "--no-worker").url
+        fleet.start("worker-0", "worker")
+        fleet.member("left").wait_ready()
+        submitter = Submitter([url], 6)
+        submitter.start()
+        eventually(lambda: running_jobs(url) > 0, timeout_s=60)
+        fleet.kill("worker-0")
+        fleet.start("worker-1", "worker")
+        submitter.join(timeout=60)
+        done = ended(url, list(submitter.accepted.values()))
+        assert [job["status"] for job in done] == ["succeeded"] * 6
+        assert max(job["attempts"] for job in done) == 2
+    finally:
+        fleet.stop()
+
+
+def running_jobs(url: str) -> int:
+    answer = httpx.get(f"{url}/v1/jobs", params={"status": "running"}, timeout=20)
+    return len(answer.json()["data"])
