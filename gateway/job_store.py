@@ -184,13 +184,6 @@ def note_in_line(database: JobDatabase, tickets: Collection[Ticket]) -> None:
             connection.execute(sa.update(jobs).where(mine).values(in_line=ticket.number))
 
 
-def files_of(database: JobDatabase, job_id: str) -> tuple[str, ...]:
-    """Stored pictures the job refers to."""
-    query = sa.select(files.c.file_id).where(files.c.job_id == job_id)
-    with database.reading() as connection:
-        return tuple(connection.execute(query).scalars())
-
-
 def delete(database: JobDatabase, job_id: str) -> None:
     """Remove every trace of a job that has ended."""
     with database.writing() as connection:

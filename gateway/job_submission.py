@@ -61,6 +61,13 @@ def find_submission(database: JobDatabase, once: OnceKey) -> Submission | None:
         return _earlier(connection, once)
 
 
+def files_of(database: JobDatabase, job_id: str) -> tuple[str, ...]:
+    """Stored pictures the job refers to."""
+    query = sa.select(files.c.file_id).where(files.c.job_id == job_id)
+    with database.reading() as connection:
+        return tuple(connection.execute(query).scalars())
+
+
 def _earlier(connection: sa.Connection, once: OnceKey | None) -> Submission | None:
     if once is None:
         return None

@@ -207,7 +207,7 @@ class JobQueue:
             raise ConflictError(f"Job {job_id} has succeeded; there is nothing to try again.")
         if not job.status.is_terminal:
             return job
-        files = await self.database.call(job_store.files_of, job_id)
+        files = await self.database.call(job_submission.files_of, job_id)
         again = OnceKey(job.owner, f"retry:{job_id}", job_id[-64:])
         return (await self.submit_once(NewJob.like(job, files), again)).job
 
