@@ -90,7 +90,7 @@ def prepare(gateway: ServedGateway, jobs: int) -> tuple[str, list[str]]:
 def measure(options: argparse.Namespace) -> tuple[str, dict[str, object]]:
     """Run all rounds; the Markdown and the figures."""
     with (
-        served_gateway(jobs_per_model=1, canary_interval_s=60) as gateway,
+        served_gateway(jobs_per_model=1) as gateway,
         other_process() as clients,
         other_process() as crowd,
     ):

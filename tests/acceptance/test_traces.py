@@ -16,7 +16,7 @@ PARENT = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
 @pytest.mark.timeout(300)
 def test_spans_of_gateway_and_triton_are_of_one_trace(tmp_path: Path) -> None:
     with collecting() as collector:
-        gateway = Served(tmp_path, otlp_endpoint=collector.url, canary_interval_s=30)
+        gateway = Served(tmp_path, otlp_endpoint=collector.url)
         try:
             gateway.wait_ready()
             job = {"task": "generate", "prompt": "a cat", "num_inference_steps": 2}
