@@ -12,7 +12,7 @@ from gateway.triton_canaries import (
     segmentation_canary,
     stage_canary,
 )
-from gateway.triton_client import _paint_inputs
+from gateway.triton_painting import paint_inputs
 from gateway.triton_masks import tensors_of
 from tests.model_repository.config_fit import config_of, misfits
 
@@ -55,14 +55,14 @@ def test_a_pipeline_takes_a_full_job(model: str) -> None:
     image = np.zeros((32, 64, 3), np.uint8)
     job = picture(model, images=(image,) * 4, mask=image[..., 0], adapters={"removal": 1.0})
     job = replace(job, is_batch=True, exact=True)
-    inputs = _paint_inputs(job)
+    inputs = paint_inputs(job)
     assert misfits(config_of(model), sent(inputs)) == []
     assert inputs.keys() == {tensor.name for tensor in config_of(model).input}
 
 
 @pytest.mark.parametrize("model", PIPELINES)
 def test_a_pipeline_takes_a_plain_job(model: str) -> None:
-    assert misfits(config_of(model), sent(_paint_inputs(picture(model)))) == []
+    assert misfits(config_of(model), sent(paint_inputs(picture(model)))) == []
 
 
 @pytest.mark.parametrize(
