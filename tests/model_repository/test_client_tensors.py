@@ -12,8 +12,8 @@ from gateway.triton_canaries import (
     segmentation_canary,
     stage_canary,
 )
-from gateway.triton_painting import paint_inputs
 from gateway.triton_masks import tensors_of
+from gateway.triton_painting import paint_inputs
 from tests.model_repository.config_fit import config_of, misfits
 
 DIMENSIONS = {"latents": 64, "text": 32, "z": 16}
