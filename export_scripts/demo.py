@@ -11,6 +11,8 @@ from export_scripts.qwen_models import EDIT, GENERATION, MODELS, STAGES, StageOp
 from export_scripts.version_store import VersionStore
 
 SEGMENTER = Path(__file__).parent / "demo" / "fastsam_demo.onnx"
+_NEWEST_OUTPUT = b"PROTOTYPE_LEVELS"
+"""Of the segmenter's graph; one without it is older than the model's config and cannot load."""
 _DETAILS = {
     "source": "retouch demo, seeded random weights",
     "demo": True,
@@ -70,7 +72,8 @@ def _clear_demo(store: VersionStore) -> None:
 
 def is_installed(repository: Path) -> bool:
     """Whether every model that `demo` writes is there, be it the demo's or a real one."""
-    return any(repository.glob("fastsam/[0-9]*/model.onnx")) and all(
+    graphs = repository.glob("fastsam/[0-9]*/model.onnx")
+    return any(_NEWEST_OUTPUT in graph.read_bytes() for graph in graphs) and all(
         _is_served(VersionStore(repository), model) for model in MODELS
     )
 

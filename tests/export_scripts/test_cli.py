@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 from export_scripts.cli import app
 from export_scripts.demo import SEGMENTER, install_demo_segmenter, is_installed
 
-SOMEBODYS = json.dumps({"stages": {"transformer": {"model": "somebody_s", "version": 1}}})
+SOMEBODYS = json.dumps(
+    {"PROTOTYPE_LEVELS": 0, "stages": {"transformer": {"model": "somebody_s", "version": 1}}}
+)
 DEMO_FILES = (
     "fastsam/1/model.onnx",
     "qwen_image/1/pipeline/retouch.json",
@@ -40,6 +42,12 @@ def test_demo_if_absent_leaves_a_filled_repository_alone(filled: Path) -> None:
     assert f"models are in {filled}" in result.output
     assert sorted(filled.rglob("*")) == before
     assert {(filled / name).read_text() for name in DEMO_FILES} == {SOMEBODYS}
+
+
+def test_a_segmenter_from_before_its_config_is_replaced(filled: Path) -> None:
+    assert is_installed(filled)
+    (filled / "fastsam/1/model.onnx").write_bytes(b"a graph of an older release")
+    assert not is_installed(filled)
 
 
 @pytest.mark.parametrize("missing", DEMO_FILES)
