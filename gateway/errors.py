@@ -148,7 +148,7 @@ class StorageFullError(RetouchError):
 
 
 class StoreUnavailableError(RetouchError):
-    """The database that keeps the jobs cannot be reached."""
+    """The database that keeps jobs and keys cannot be reached."""
 
     status, code, title = 503, "store_unavailable", "Job store unavailable"
 

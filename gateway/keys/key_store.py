@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from gateway.errors import NotFoundError
+from gateway.errors import NotFoundError, StoreUnavailableError
 from gateway.keys.api_key import ApiKey, KeyScope, PresentedKey
 
 _TABLES = sql.MetaData()
@@ -39,7 +42,7 @@ class KeyStore:
             url = url.set(drivername="postgresql+psycopg")
         # pre_ping: a restart of the server must not fail the next request.
         self.engine = sql.create_engine(url, pool_pre_ping=True)
-        _TABLES.create_all(self.engine)
+        self._has_tables = False
 
     @classmethod
     def in_folder(cls, folder: Path) -> KeyStore:
@@ -68,19 +71,19 @@ class KeyStore:
             requests_per_minute=requests_per_minute,
             megapixels_per_minute=megapixels_per_minute,
         )
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             connection.execute(_KEYS.insert().values(**asdict(key)))
         return key, presented.text
 
     def get(self, key_id: str) -> ApiKey | None:
         """A key by its id, revoked or not."""
-        with self.engine.connect() as connection:
+        with self._begin() as connection:
             row = connection.execute(_KEYS.select().where(_KEYS.c.id == key_id)).mappings().first()
         return _key(row) if row else None
 
     def all(self) -> list[ApiKey]:
         """All keys, oldest first."""
-        with self.engine.connect() as connection:
+        with self._begin() as connection:
             rows = connection.execute(_KEYS.select().order_by(_KEYS.c.created_at)).mappings().all()
         return [_key(row) for row in rows]
 
@@ -97,13 +100,25 @@ class KeyStore:
             .where(_KEYS.c.id == key_id, _KEYS.c.revoked_at.is_(None))
             .values(revoked_at=time.time())
         )
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             connection.execute(statement)
 
     def any(self) -> bool:
         """Whether there ever was a key: revoking the last one opens nothing."""
-        with self.engine.connect() as connection:
+        with self._begin() as connection:
             return connection.execute(sql.select(_KEYS.c.id).limit(1)).first() is not None
+
+    @contextmanager
+    def _begin(self) -> Iterator[sql.Connection]:
+        """A transaction; the tables are made at the first, so that a start waits for nothing."""
+        try:
+            if not self._has_tables:
+                _TABLES.create_all(self.engine)
+                self._has_tables = True
+            with self.engine.begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+            raise StoreUnavailableError("The database of the keys cannot be reached.") from error
 
     def close(self) -> None:
         """Let go of connections."""

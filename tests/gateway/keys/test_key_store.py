@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import InvalidKeyError, NotFoundError
+from gateway.errors import InvalidKeyError, NotFoundError, StoreUnavailableError
 from gateway.keys import key_ring
 from gateway.keys.api_key import KeyScope, PresentedKey
 from gateway.keys.key_ring import KeyRing
@@ -105,3 +105,14 @@ async def test_keys_are_needed_once_there_is_one(
     assert not await ring.required()
     store.revoke(store.create("a")[0].id)
     assert await ring.required()
+
+
+def test_a_database_that_is_away_is_said_and_found_when_it_is_back(tmp_path: Path) -> None:
+    folder = tmp_path / "away"
+    store = KeyStore(f"sqlite:///{folder / 'keys.db'}")
+    with pytest.raises(StoreUnavailableError, match="cannot be reached"):
+        store.any()
+    folder.mkdir()
+    assert store.any() is False
+    store.create("studio")
+    assert store.any() is True
