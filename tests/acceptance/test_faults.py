@@ -14,7 +14,7 @@ from gateway.process_group import group_members
 from preprocessing.codec import encode_png
 from tests.acceptance.served import Served, eventually
 
-RECOVERS_WITHIN_S = 90.0
+RECOVERS_WITHIN_S = 180.0
 
 
 def interrupted_job(gateway: Served, victim: int) -> None:
@@ -35,7 +35,7 @@ def ends_well_at_its_second_start(gateway: Served, job: dict[str, Any]) -> None:
     assert ended["attempts"] >= 2
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("model", ["qwen_image_transformer", "qwen_image", "qwen_vae_decoder"])
 def test_a_job_outlives_a_killed_model_process(gateway: Served, model: str) -> None:
     if model == "qwen_vae_decoder":
@@ -48,7 +48,7 @@ def test_a_job_outlives_a_killed_model_process(gateway: Served, model: str) -> N
     gateway.wait_ready(RECOVERS_WITHIN_S)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 def test_a_killed_segmenter_is_replaced(gateway: Served) -> None:
     os.kill(gateway.stub_of("fastsam"), signal.SIGKILL)
     image = gateway.upload(encode_png(draw_scene(77, 200).image))
@@ -62,7 +62,7 @@ def test_a_killed_segmenter_is_replaced(gateway: Served) -> None:
     )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 def test_a_job_outlives_a_killed_triton(gateway: Served) -> None:
     old = gateway.triton["pid"]
     interrupted_job(gateway, old)
@@ -70,7 +70,7 @@ def test_a_job_outlives_a_killed_triton(gateway: Served) -> None:
     assert gateway.triton["pid"] != old
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 def test_nothing_is_left_when_the_gateway_goes(tmp_path: Path) -> None:
     served = Served(tmp_path)
     eventually((tmp_path / "triton.json").exists, timeout_s=60)
