@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi.responses import RedirectResponse
 
 from gateway.dependencies import PicturesDep, SegmenterDep
 from gateway.schemas import FileInfo
@@ -37,7 +38,9 @@ async def info(pictures: PicturesDep, file_id: str) -> FileInfo:
 
 @router.get("/{file_id}/content", response_class=Response)
 async def content(pictures: PicturesDep, file_id: str) -> Response:
-    """The bytes as they were uploaded."""
+    """The bytes as they were uploaded; perhaps by a redirect to the image store."""
+    if url := await pictures.store.download_url(file_id):
+        return RedirectResponse(url, status_code=302, headers={"Cache-Control": "no-store"})
     stored = await pictures.store.info(file_id)
     headers = {"ETag": f'"{stored.sha256}"', "Cache-Control": "private, max-age=3600, immutable"}
     return Response(
