@@ -154,6 +154,19 @@ async def test_a_picture_that_was_sent_again_stays(shelf: Shelf) -> None:
     assert await shelf.is_there(image)
 
 
+async def test_a_picture_sent_again_just_before_it_is_doomed_stays(shelf: Shelf) -> None:
+    class SentBefore(FileRemovals):
+        async def doom(self, file_id: str) -> bool:
+            await shelf.put()
+            return await super().doom(file_id)
+
+    image = await shelf.put_long_ago()
+    sweep = PictureSweep(shelf.store, SentBefore(shelf.database), ttl_s=DAY_S)
+    assert await sweep.sweep() == 0
+    assert await shelf.is_there(image)
+    assert await shelf.removals.settled(image.id) is Removal.NONE
+
+
 async def test_no_job_is_accepted_with_a_picture_that_was_removed(shelf: Shelf) -> None:
     image = await shelf.put_long_ago()
     await shelf.sweep()
