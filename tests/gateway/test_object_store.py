@@ -10,9 +10,13 @@ import pytest
 from obstore.store import S3Store
 from pydantic import ValidationError
 
+from gateway.errors import NotFoundError
+from gateway.image_store import ImageStore
+from gateway.keys.owner import current_owner
 from gateway.object_store import ObjectStore
 from gateway.settings import Settings
-from tests.gateway.conftest import serve
+from retouch_client import AsyncRetouch
+from tests.gateway.conftest import serve, serve_on_a_port
 from tests.gateway.problems import assert_problem
 from tests.odd_pictures import photo
 
@@ -56,6 +60,30 @@ async def test_a_presigned_download_comes_from_the_store(tmp_path: Path, s3_url:
         unknown = await gateway.client.get(f"/v1/files/file_{'0' * 40}/content")
         assert unknown.status_code == 404
         assert_problem(unknown)
+
+
+async def test_the_client_follows_to_the_store_without_its_key(tmp_path: Path, s3_url: str) -> None:
+    async with (
+        serve(tmp_path, store_url=s3_url, store_presign_s=60) as gateway,
+        serve_on_a_port(gateway) as plain,
+        AsyncRetouch(str(plain.base_url), api_key="rt_0123") as client,
+    ):
+        file_id = await client.upload(photo())
+        # With an Authorization of its own the store would refuse the signed address.
+        assert await client.picture(f"/v1/files/{file_id}/content") == photo()
+
+
+async def test_no_address_is_signed_for_another_key(s3_url: str) -> None:
+    store = ImageStore.at(s3_url, presign_s=60)
+    token = current_owner.set("one")
+    try:
+        image = await store.put(b"hers", width=1, height=1, format="png")
+        assert await store.download_url(image.id)
+        current_owner.set("two")
+        with pytest.raises(NotFoundError):
+            await store.download_url(image.id)
+    finally:
+        current_owner.reset(token)
 
 
 async def test_a_folder_signs_nothing(tmp_path: Path) -> None:
