@@ -11,6 +11,7 @@ import base64
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from gateway.edit_inputs import EditInputs, edit_inputs
@@ -29,6 +30,7 @@ from gateway.keys.owner import current_owner
 from gateway.model_catalog import ModelCatalog
 from gateway.painting_order import TASK_MODELS, OrderDesk, PaintingOrder
 from gateway.pictures import Pictures
+from gateway.result_keeping import insistently
 from gateway.white_balancing import WhiteBalancer
 from preprocessing import codec
 
@@ -122,7 +124,9 @@ class Painter:
         inputs: EditInputs,
     ) -> JobResult:
         finished = [
-            await finish(order, inputs, picture.image, self._pictures, self._balancer)
+            await insistently(
+                partial(finish, order, inputs, picture.image, self._pictures, self._balancer)
+            )
             for picture in done
         ]
         output = [

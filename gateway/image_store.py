@@ -6,21 +6,19 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import obstore
-from obstore.exceptions import AlreadyExistsError
-from obstore.exceptions import NotFoundError as ObjectNotFoundError
-from obstore.store import LocalStore, MemoryStore
-
-from gateway.errors import NotFoundError, StorageFullError
+from gateway.errors import NotFoundError
+from gateway.file_removals import FileRemovals, Removal
 from gateway.keys.owner import current_owner
+from gateway.object_store import ObjectStore
 
 _QUICK_BYTES = 256 * 1024
 _ID = re.compile(r"file_[0-9a-f]{40}")
+_KEY = re.compile(r"files/[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{40})(?:\.json)?")
 
 
 @dataclass(frozen=True)
@@ -44,15 +42,38 @@ class StoredImage:
 
 
 class ImageStore:
-    """Pictures in an object store: a local folder, or memory in tests."""
+    """Pictures in an object store: a local folder, S3, or memory in tests.
 
-    def __init__(self, store: LocalStore | MemoryStore) -> None:
+    Keys: `files/ab/cd/HASH` has the bytes, `.json` beside it the record, `owners/HASH/KEY` says
+    who may see it, `touched/HASH` when it was put again.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        removals: FileRemovals | None = None,
+        presign_s: float = 0,
+    ) -> None:
+        """`removals`: those of the sweeps on this store; None where there are none."""
         self._store = store
+        self._removals = removals
+        self._presign_s = presign_s
+
+    @classmethod
+    def at(
+        cls, url: str, *, removals: FileRemovals | None = None, presign_s: float = 0
+    ) -> ImageStore:
+        """Keep pictures at `s3://bucket/prefix`, or in a folder, which is made when absent.
+
+        `presign_s`: for so long a download's address is good; 0: downloads go through us.
+        """
+        return cls(ObjectStore.at(url), removals=removals, presign_s=presign_s)
 
     @classmethod
     def in_folder(cls, folder: Path) -> ImageStore:
         """Keep pictures under `folder`, which is made when absent."""
-        return cls(LocalStore(folder, mkdir=True))
+        return cls.at(str(folder))
 
     async def put(
         self, data: bytes, *, width: int, height: int, format: str, warnings: tuple[str, ...] = ()
@@ -61,17 +82,29 @@ class ImageStore:
 
         Raises:
             StorageFullError: the disk is full; nothing was kept.
+            StoreUnavailableError: the job database cannot say whether a sweep has it in hand.
         """
         digest = await _digest(data)
         image = StoredImage(
             f"file_{digest[:40]}", digest, width, height, format, len(data), warnings
         )
-        # The record is written last: a picture without one does not exist yet.
-        await self._create(_content_key(image.id), data)
-        await self._create(_record_key(image.id), json.dumps(asdict(image)).encode())
-        if owner := current_owner.get():
-            await self._create(_owner_key(image.id, owner), b"")
+        await self._keep(image, data)
+        if self._removals and await self._removals.settled(image.id) is Removal.DONE:
+            # No sweep takes it again until its removal is forgotten, and then it is new.
+            await self._keep(image, data)
+            await self._removals.spare(image.id)
         return image
+
+    async def _keep(self, image: StoredImage, data: bytes) -> None:
+        # The record is written last: a picture without one does not exist yet.
+        record = json.dumps(asdict(image)).encode()
+        content_key, record_key = _content_key(image.id), _record_key(image.id)
+        is_new = await self._store.create(content_key, data, media_type=image.media_type)
+        is_new &= await self._store.create(record_key, record, media_type="application/json")
+        if owner := current_owner.get():
+            await self._store.create(_owner_key(image.id, owner), b"", media_type="text/plain")
+        if not is_new:
+            await self._store.write(_touched_key(image.id), b"", media_type="text/plain")
 
     async def info(self, image_id: str) -> StoredImage:
         """The record of a picture.
@@ -98,15 +131,11 @@ class ImageStore:
         """
         await self.info(image_id)
         if owner := current_owner.get():
-            await obstore.delete_async(self._store, _owner_key(image_id, owner))
-            if await self._has_owners(image_id):
+            await self._store.delete(_owner_key(image_id, owner))
+            if await self._store.any_under(_owner_key(image_id, "")):
                 return
-        for key in (_record_key(image_id), _content_key(image_id)):
-            await obstore.delete_async(self._store, key)
-
-    async def _has_owners(self, image_id: str) -> bool:
-        listing = obstore.list(self._store, prefix=_owner_key(image_id, ""), chunk_size=1)
-        return bool(await listing.collect_async())
+        for key in (_record_key(image_id), _content_key(image_id), _touched_key(image_id)):
+            await self._store.delete(key)
 
     async def require_visible(self, image_id: str) -> None:
         """Check that a picture is one of whoever asks; without keys every picture is.
@@ -114,31 +143,48 @@ class ImageStore:
         Raises:
             NotFoundError: it is another key's, or not there.
         """
-        if owner := current_owner.get():
-            try:
-                await obstore.head_async(self._store, _owner_key(image_id, owner))
-            except (ObjectNotFoundError, FileNotFoundError):
-                raise NotFoundError(f"There is no file {image_id!r}.") from None
+        owner = current_owner.get()
+        if owner and await self._store.written_at(_owner_key(image_id, owner)) is None:
+            raise NotFoundError(f"There is no file {image_id!r}.")
 
-    async def _create(self, key: str, data: bytes) -> None:
-        try:
-            await obstore.put_async(self._store, key, data, mode="create")
-        except AlreadyExistsError:
-            return
-        except Exception as error:
-            if "No space left" in str(error):
-                raise StorageFullError("The image store has no room left.") from error
-            raise
+    async def download_url(self, image_id: str) -> str | None:
+        """Where the store itself hands the bytes out, for a while; None: only `content` does.
+
+        Raises:
+            NotFoundError: it is another key's, or not there.
+        """
+        if not self._presign_s:
+            return None
+        await self.info(image_id)
+        return await self._store.signed_url(_content_key(image_id), self._presign_s)
+
+    async def unchanged_since(self, moment: float) -> AsyncIterator[str]:
+        """Ids of what was written before `moment`, whosever it is; some come twice."""
+        async for key, written_at in self._store.listed("files/"):
+            if written_at < moment and (named := _KEY.fullmatch(key)):
+                yield f"file_{named[1]}"
+
+    async def last_put_at(self, image_id: str) -> float | None:
+        """When it was put last, whosever it is; None: nothing of it is there."""
+        keys = (_content_key(image_id), _record_key(image_id), _touched_key(image_id))
+        times = [await self._store.written_at(key) for key in keys]
+        return max((time for time in times if time is not None), default=None)
+
+    async def erase(self, image_id: str) -> None:
+        """Remove a picture from all its owners."""
+        owners = [key async for key, _ in self._store.listed(_owner_key(image_id, ""))]
+        for key in (_record_key(image_id), _content_key(image_id), *owners):
+            await self._store.delete(key)
+        await self._store.delete(_touched_key(image_id))
 
     async def _read(self, key: str, image_id: str) -> bytes:
         if not _ID.fullmatch(image_id):
             raise NotFoundError(f"There is no file {image_id[:80]!r}.")
         await self.require_visible(image_id)
-        try:
-            result = await obstore.get_async(self._store, key)
-            return bytes(await result.bytes_async())
-        except (ObjectNotFoundError, FileNotFoundError):
-            raise NotFoundError(f"There is no file {image_id!r}.") from None
+        data = await self._store.read(key)
+        if data is None:
+            raise NotFoundError(f"There is no file {image_id!r}.")
+        return data
 
 
 async def _digest(data: bytes) -> str:
@@ -159,3 +205,7 @@ def _owner_key(image_id: str, owner: str) -> str:
 
 def _record_key(image_id: str) -> str:
     return _content_key(image_id) + ".json"
+
+
+def _touched_key(image_id: str) -> str:
+    return f"touched/{image_id.removeprefix('file_')}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
-from gateway.job import Job, JobEvent, JobFailure, JobPriority, JobStatus, Ticket
+from gateway.job import Job, JobEvent, JobFailure, JobPriority, JobResult, JobStatus, Ticket
 from gateway.job_tables import events, jobs, results
 
+_FILE_ID = re.compile(r"file_[0-9a-f]{40}")
 BATCH_BEHIND = 2**30
 """Added to the lap of a batch job: it goes behind every interactive one."""
 
@@ -76,3 +78,10 @@ def past_events(job_id: str, after: int) -> sa.Select[Any]:
         .where(events.c.job_id == job_id, events.c.id > after)
         .order_by(events.c.id)
     )
+
+
+def files_made(result: JobResult) -> set[str]:
+    """Stored pictures, and colour transforms, that a result hands out."""
+    made = {entry["file_id"] for entry in result.output}
+    addresses = [entry["cube_url"] for entry in result.output if entry.get("cube_url")]
+    return made | {name for url in addresses for name in _FILE_ID.findall(url)}

@@ -25,6 +25,7 @@ def open_queue(
     runner: Runner,
     catalog: ModelCatalog,
     *,
+    database: JobDatabase | None = None,
     engine: JobEngine | None = None,
     works: bool = True,
 ) -> JobQueue:
@@ -37,7 +38,7 @@ def open_queue(
     )
     return JobQueue(
         runner,
-        database=open_database(settings),
+        database=database or open_database(settings),
         engine=engine,
         worker_id=settings.worker_id,
         limits=_limits(settings),

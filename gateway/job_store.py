@@ -25,7 +25,7 @@ from gateway.job import (
 )
 from gateway.job_database import JobDatabase
 from gateway.job_housekeeping import remove
-from gateway.job_rows import events_of, job_of, past_events, ticket_of, whole_job
+from gateway.job_rows import events_of, files_made, job_of, past_events, ticket_of, whole_job
 from gateway.job_tables import events, files, jobs, results, webhooks
 
 _LIVE = jobs.c.status.in_([JobStatus.QUEUED.value, JobStatus.RUNNING.value])
@@ -288,7 +288,7 @@ def _owe_webhook(connection: sa.Connection, job_id: str, now: float) -> None:
 
 
 def _refer_to_output(connection: sa.Connection, job_id: str, result: JobResult) -> None:
-    made = {entry["file_id"] for entry in result.output}
+    made = files_made(result)
     known = sa.select(files.c.file_id).where(files.c.job_id == job_id)
     made -= set(connection.execute(known).scalars())
     if made:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
-"""1: jobs, results, events, files, workers. 2: webhooks."""
+SCHEMA_VERSION = 3
+"""1: jobs, results, events, files, workers. 2: webhooks. 3: times of doomed files."""
 _Sequence = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 metadata = sa.MetaData()
@@ -80,7 +80,11 @@ files = sa.Table(
 )
 
 doomed_files = sa.Table(
-    "retouch_doomed_files", metadata, sa.Column("file_id", sa.String(64), primary_key=True)
+    "retouch_doomed_files",
+    metadata,
+    sa.Column("file_id", sa.String(64), primary_key=True),
+    sa.Column("doomed_at", sa.Double, nullable=False),
+    sa.Column("removed_at", sa.Double),  # none: a sweep is at it
 )
 
 workers = sa.Table(
@@ -120,5 +124,8 @@ def migrate(connection: sa.Connection) -> None:
         return
     if found > SCHEMA_VERSION:
         raise ValueError(f"its schema is version {found}, this release knows {SCHEMA_VERSION}")
-    if found < SCHEMA_VERSION:  # so far every step only added tables, which are there now
+    if found < 3:  # nothing wrote to this table before
+        doomed_files.drop(connection)
+        doomed_files.create(connection)
+    if found < SCHEMA_VERSION:  # the other steps only added tables, which are there now
         connection.execute(versions.insert().values(version=SCHEMA_VERSION))

@@ -75,7 +75,8 @@ class PaintingOrder:
     @property
     def files(self) -> tuple[str, ...]:
         """Every stored picture the order cannot do without."""
-        return tuple(name for name in (self.image, self.mask, *self.references) if name)
+        named = (self.image, self.mask, self.reference_mask, *self.references)
+        return tuple(name for name in named if name)
 
 
 class OrderDesk:

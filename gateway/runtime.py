@@ -8,22 +8,24 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
+from dataclasses import replace
 
 from gateway.dependencies import Services
 from gateway.edge import Edge
 from gateway.feature_cache import FeatureCache
+from gateway.file_removals import FileRemovals
 from gateway.front_end.smart_mask import SmartMasks
 from gateway.generation import Painter
 from gateway.image_store import ImageStore
 from gateway.inference import InferenceBackend
 from gateway.job_desk import JobDesk
 from gateway.job_engine import JobEngine
-from gateway.job_service import open_queue
+from gateway.job_service import open_database, open_queue
 from gateway.jobs import JobQueue, Runner
 from gateway.model_catalog import ModelCatalog
 from gateway.observability.job_watch import watched
 from gateway.openai_images.attachments import Attachments
+from gateway.picture_sweep import PictureSweep
 from gateway.pictures import Pictures
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings
@@ -71,14 +73,22 @@ async def running(
         timeout_s=settings.canary_timeout_s,
     )
 
+    database = open_database(settings)
+    removals = FileRemovals(database)
+    store = ImageStore.at(
+        settings.image_store_url, removals=removals, presign_s=settings.store_presign_s
+    )
+
     def queue_of(runner: Runner) -> JobQueue:
-        return open_queue(settings, runner, catalog, engine=engine, works=works)
+        return open_queue(settings, runner, catalog, database=database, engine=engine, works=works)
 
     with ThreadPoolExecutor(settings.segmentation_threads, "segmentation") as executor:
-        services = _services(settings, used, catalog, executor, edge, server, queue_of)
+        services = _services(settings, used, catalog, executor, edge, store, queue_of)
+        if server is not None:
+            services = replace(services, triton_metrics_url=lambda: server.metrics_url)
         supervisor.start()
         try:
-            async with _jobs_open(settings, services):
+            async with _jobs_open(settings, services), _swept(settings, store, removals):
                 yield services
         finally:
             await supervisor.stop()
@@ -97,6 +107,22 @@ async def _jobs_open(settings: Settings, services: Services) -> AsyncIterator[No
         await services.queue.close()
         if courier is not None:
             await courier.stop()
+
+
+@asynccontextmanager
+async def _swept(
+    settings: Settings, store: ImageStore, removals: FileRemovals
+) -> AsyncIterator[None]:
+    """Old pictures are removed for as long as the context is open."""
+    if not settings.file_ttl_s:
+        yield
+        return
+    sweep = PictureSweep(store, removals, ttl_s=settings.file_ttl_s)
+    sweep.start()
+    try:
+        yield
+    finally:
+        await sweep.stop()
 
 
 def start_triton(settings: Settings) -> TritonServer:
@@ -141,11 +167,10 @@ def _services(
     catalog: ModelCatalog,
     executor: ThreadPoolExecutor,
     edge: Edge,
-    server: TritonServer | None,
+    store: ImageStore,
     queue_of: Callable[[Runner], JobQueue],
 ) -> Services:
     sizes = ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
-    store = ImageStore.in_folder(Path(settings.data_dir) / "images")
     pictures = Pictures(store, sizes, cache_bytes=settings.picture_cache_bytes)
     cache = FeatureCache(settings.feature_cache_bytes)
     painter = Painter(
@@ -170,7 +195,7 @@ def _services(
         queue=queue,
         smart_masks=SmartMasks(segmenter, pictures),
         metrics=edge.metrics,
-        triton_metrics_url=(lambda: server.metrics_url) if server is not None else None,
+        triton_metrics_url=None,
         attachments=Attachments(desk, grace_s=settings.retry_grace_s),
         webhooks=webhook_guard(settings),
     )

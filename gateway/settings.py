@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 from functools import lru_cache
@@ -15,6 +16,8 @@ from gateway.triton_endpoints import TritonEndpoints
 from gateway.webhook_signature import key_of
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?")
+_LEAST_FILE_TTL_S = 3600.0
 
 
 class Settings(BaseSettings):
@@ -25,6 +28,17 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the gateway listens on.")
     port: int = Field(8080, ge=0, le=65535, description="Port of the gateway; 0 picks a free one.")
     data_dir: Path = Field(Path("retouch-data"), description="Pictures, logs and job records.")
+    store_url: str | None = Field(
+        None, description="s3://BUCKET/PREFIX: where pictures live; unset: DATA_DIR/images."
+    )
+    store_presign_s: float = Field(
+        0, ge=0, le=604_800, description="Downloads go to the S3 store, by addresses good so long."
+    )
+    file_ttl_s: float = Field(
+        30 * 86_400.0,
+        ge=0,
+        description="How long a picture that no job needs is kept; 3600 or more, 0 for ever.",
+    )
     cors_origins: tuple[str, ...] = Field(
         ("http://localhost:3000",), description="Web origins that may call the gateway."
     )
@@ -141,12 +155,31 @@ class Settings(BaseSettings):
             TritonEndpoints.parse(value)
         return value or None
 
+    @field_validator("store_url")
+    @classmethod
+    def _names_a_bucket(cls, value: str | None) -> str | None:
+        if value and not _BUCKET.fullmatch(value):
+            raise ValueError("an image store is s3://BUCKET or s3://BUCKET/PREFIX")
+        return value or None
+
+    @field_validator("file_ttl_s")
+    @classmethod
+    def _outlives_its_request(cls, value: float) -> float:
+        if 0 < value < _LEAST_FILE_TTL_S:
+            raise ValueError(f"at least {_LEAST_FILE_TTL_S:g} s, or 0 for ever")
+        return value
+
     @field_validator("webhook_secret")
     @classmethod
     def _usable_secret(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None:
             key_of(secret.get_secret_value())
         return secret
+
+    @property
+    def image_store_url(self) -> str:
+        """Where pictures live: s3://..., or a folder."""
+        return self.store_url or str(self.data_dir / "images")
 
     @property
     def job_database_url(self) -> str:

@@ -39,7 +39,11 @@ class AsyncRetouch:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._http = httpx.AsyncClient(
-            base_url=url, headers=headers_of(api_key), timeout=TIMEOUT, transport=transport
+            base_url=url,
+            headers=headers_of(api_key),
+            timeout=TIMEOUT,
+            transport=transport,
+            follow_redirects=True,  # to the image store; the key is not sent there
         )
 
     async def __aenter__(self) -> Self:

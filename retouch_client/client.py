@@ -39,7 +39,11 @@ class Retouch:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(
-            base_url=url, headers=headers_of(api_key), timeout=TIMEOUT, transport=transport
+            base_url=url,
+            headers=headers_of(api_key),
+            timeout=TIMEOUT,
+            transport=transport,
+            follow_redirects=True,  # to the image store; the key is not sent there
         )
 
     def __enter__(self) -> Self:

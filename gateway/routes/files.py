@@ -6,11 +6,15 @@ from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi.responses import RedirectResponse
 
 from gateway.dependencies import PicturesDep, SegmenterDep
 from gateway.schemas import FileInfo
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
+_REDIRECT = {
+    "description": "The bytes are at the image store, for a while (RETOUCH_STORE_PRESIGN_S)."
+}
 
 
 @router.post("", status_code=201)
@@ -35,9 +39,11 @@ async def info(pictures: PicturesDep, file_id: str) -> FileInfo:
     return FileInfo(**asdict(await pictures.store.info(file_id)))
 
 
-@router.get("/{file_id}/content", response_class=Response)
+@router.get("/{file_id}/content", response_class=Response, responses={302: _REDIRECT})
 async def content(pictures: PicturesDep, file_id: str) -> Response:
-    """The bytes as they were uploaded."""
+    """The bytes as they were uploaded; perhaps by a redirect to the image store."""
+    if url := await pictures.store.download_url(file_id):
+        return RedirectResponse(url, status_code=302, headers={"Cache-Control": "no-store"})
     stored = await pictures.store.info(file_id)
     headers = {"ETag": f'"{stored.sha256}"', "Cache-Control": "private, max-age=3600, immutable"}
     return Response(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from gateway.settings import Settings
 from gateway.slow_clients import protection
 from tests.gateway.held_jobs import close_queues
 from tests.gateway.log_watch import LogWatch
+from tests.private_s3 import PrivateS3
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,25 @@ def no_secret_in_any_log() -> Iterator[LogWatch]:
     ours.removeHandler(watch)
     ours.setLevel(level)
     assert not watch.leaks
+
+
+@pytest.fixture(scope="session")
+def private_s3() -> Iterator[PrivateS3]:
+    """An S3-compatible store with a bucket `retouch`."""
+    store = PrivateS3()
+    try:
+        store.make_bucket("retouch")
+        yield store
+    finally:
+        store.stop()
+
+
+@pytest.fixture
+def s3_url(private_s3: PrivateS3, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty image store there, with what its clients read in the environment."""
+    for name, value in private_s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://retouch/{uuid.uuid4().hex}"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Pictures by content, in a folder and in memory."""
+"""Pictures by content: in a folder, in memory and in an S3-compatible store."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from obstore.store import MemoryStore
 
 from gateway.errors import NotFoundError
 from gateway.image_store import ImageStore, StoredImage
+from gateway.object_store import ObjectStore
 
 DATA = b"the bytes of a picture"
 MALFORMED = ["", "file_", "file_xyz", "../../etc/passwd", "file_" + "A" * 40, "file_" + "0" * 41]
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ImageStore:
     if request.param == "memory":
-        return ImageStore(MemoryStore())
+        return ImageStore(ObjectStore(MemoryStore()))
+    if request.param == "s3":
+        return ImageStore.at(request.getfixturevalue("s3_url"))
     return ImageStore.in_folder(tmp_path / "images")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ConflictError
+from gateway.file_removals import FileRemovals, Removal
 from gateway.job import Job, JobResult, JobStatus, NewJob, OnceKey
 from gateway.job_database import JobDatabase
 from gateway.job_engine_dbos import DbosEngine
@@ -61,13 +62,25 @@ async def test_the_jobs_of_an_older_release_are_kept_and_finished(
         await queue.close()
 
 
+async def test_pictures_can_be_swept_on_a_database_of_the_first_schema(tmp_path: Path) -> None:
+    database = JobDatabase(restored("jobs-schema-1.sql", tmp_path))
+    database.prepare()
+    removals = FileRemovals(database)
+    assert await removals.doom("file_1")
+    await removals.note_removed("file_1")
+    assert await removals.settled("file_1") is Removal.DONE
+    database.prepare()  # the next start
+    assert await removals.settled("file_1") is Removal.DONE
+    database.close()
+
+
 def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     database = JobDatabase(f"sqlite:///{tmp_path}/jobs.db")
     database.prepare()
     with sqlite3.connect(tmp_path / "jobs.db") as connection:
         connection.execute("INSERT INTO retouch_schema VALUES (?)", [SCHEMA_VERSION + 1])
     connection.close()
-    with pytest.raises(ConflictError, match="schema is version 3, this release knows 2"):
+    with pytest.raises(ConflictError, match="schema is version 4, this release knows 3"):
         database.prepare()
     database.close()
 

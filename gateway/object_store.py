@@ -1,0 +1,141 @@
+"""Objects by key in a local folder, an S3-compatible store or, in tests, in memory."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, NotSupportedError
+from obstore.exceptions import NotFoundError as ObjectNotFoundError
+from obstore.store import LocalStore, MemoryStore, S3Store
+
+from gateway.errors import StorageFullError
+
+logger = logging.getLogger(__name__)
+_GONE = (ObjectNotFoundError, FileNotFoundError)
+_FULL = re.compile(
+    r"No space left|quota exceeded|QuotaExceeded|StorageFull|Insufficient Storage", re.IGNORECASE
+)
+"""Of the system; of S3-compatible stores (RFC 4918 has 507, MinIO XMinioStorageFull)."""
+_NO_CONDITIONS = re.compile(r"NotImplemented|501 Not Implemented")
+
+
+class ObjectStore:
+    """The few calls that pictures need."""
+
+    def __init__(self, store: LocalStore | MemoryStore | S3Store) -> None:
+        self._store = store
+        self._is_remote = isinstance(store, S3Store)
+        self._is_conditional = True
+
+    @classmethod
+    def at(cls, url: str) -> ObjectStore:
+        """Open `s3://bucket/prefix`, or a folder, which is made when absent.
+
+        Credentials, region and endpoint of S3 come from the environment: `AWS_ACCESS_KEY_ID`,
+        `AWS_ENDPOINT_URL` and so on, as in every client of it.
+        """
+        if not url.startswith("s3://"):
+            return cls(LocalStore(Path(url), mkdir=True))
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        return cls(S3Store(bucket, prefix=prefix.strip("/") or None))
+
+    async def create(self, key: str, data: bytes, *, media_type: str) -> bool:
+        """Write an object unless there is one, in one step; whether it was written.
+
+        Raises:
+            StorageFullError: there is no room; nothing was written.
+        """
+        if not self._is_conditional:
+            return await self._create_without_conditions(key, data, media_type)
+        try:
+            await self._put(key, data, media_type, create=True)
+        except AlreadyExistsError:
+            return False
+        except Exception as error:
+            if not _knows_no_conditions(error):
+                raise
+            logger.warning(
+                "The image store knows no conditional writes: of two equal pictures that arrive "
+                "at once the last one's record stays."
+            )
+            self._is_conditional = False
+            return await self._create_without_conditions(key, data, media_type)
+        return True
+
+    async def write(self, key: str, data: bytes, *, media_type: str) -> None:
+        """Write an object over what is there.
+
+        Raises:
+            StorageFullError: there is no room; nothing was written.
+        """
+        await self._put(key, data, media_type, create=False)
+
+    async def read(self, key: str) -> bytes | None:
+        """The bytes; None when there is no such object."""
+        try:
+            result = await obstore.get_async(self._store, key)
+            return bytes(await result.bytes_async())
+        except _GONE:
+            return None
+
+    async def written_at(self, key: str) -> float | None:
+        """When it was last written, epoch seconds by the store's clock; None: not there."""
+        try:
+            return (await obstore.head_async(self._store, key))["last_modified"].timestamp()
+        except _GONE:
+            return None
+
+    async def delete(self, key: str) -> None:
+        """Remove an object, which need not be there."""
+        try:
+            await obstore.delete_async(self._store, key)
+        except _GONE:
+            return
+
+    async def any_under(self, prefix: str) -> bool:
+        """Whether there is an object under a prefix."""
+        return bool(await obstore.list(self._store, prefix=prefix, chunk_size=1).collect_async())
+
+    async def listed(self, prefix: str) -> AsyncIterator[tuple[str, float]]:
+        """Keys under a prefix, and when each was last written; in no order."""
+        async for chunk in obstore.list(self._store, prefix=prefix, chunk_size=1000):
+            for entry in chunk:
+                yield entry["path"], entry["last_modified"].timestamp()
+
+    async def signed_url(self, key: str, expires_s: float) -> str | None:
+        """An address that anyone may read the object at for so long; None in a local store."""
+        if not isinstance(self._store, S3Store):
+            return None
+        return await obstore.sign_async(self._store, "GET", key, timedelta(seconds=expires_s))
+
+    async def _create_without_conditions(self, key: str, data: bytes, media_type: str) -> bool:
+        if await self.written_at(key) is not None:
+            return False
+        await self.write(key, data, media_type=media_type)
+        return True
+
+    async def _put(self, key: str, data: bytes, media_type: str, *, create: bool) -> None:
+        # Of a downloaded object the store tells the type itself; folders keep none.
+        attributes = {"Content-Type": media_type} if self._is_remote else None
+        try:
+            await obstore.put_async(
+                self._store,
+                key,
+                data,
+                mode="create" if create else "overwrite",
+                attributes=attributes,
+                use_multipart=False,
+            )
+        except Exception as error:
+            if _FULL.search(str(error)):
+                raise StorageFullError("The image store has no room left.") from error
+            raise
+
+
+def _knows_no_conditions(error: Exception) -> bool:
+    return isinstance(error, NotSupportedError) or _NO_CONDITIONS.search(str(error)) is not None
