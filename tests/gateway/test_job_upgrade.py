@@ -67,7 +67,7 @@ def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "jobs.db") as connection:
         connection.execute("INSERT INTO retouch_schema VALUES (?)", [SCHEMA_VERSION + 1])
     connection.close()
-    with pytest.raises(ConflictError, match="schema is version 3, this release knows 2"):
+    with pytest.raises(ConflictError, match="schema is version 4, this release knows 3"):
         database.prepare()
     database.close()
 
