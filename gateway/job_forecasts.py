@@ -16,7 +16,7 @@ from gateway.job_eta import Eta, forecast
 
 _HOLDS_S = 1.0
 _SHARE_OF_TIME = 10.0
-"""For a job that is not in it, a forecast is made anew once it is ten times as old as it cost."""
+"""A forecast holds ten times as long as it took to make; a second at least for jobs it knows."""
 _LONGEST_RETRY_S = 60
 _UNKNOWN_RETRY_S = 5
 
@@ -69,7 +69,8 @@ class JobForecasts:
         async with self._turn:
             age_s = time.monotonic() - self._latest.made_at
             known = job_id is None or job_id in self._latest.seen
-            if age_s > (_HOLDS_S if known else _SHARE_OF_TIME * self._latest.cost_s):
+            holds_s = _SHARE_OF_TIME * self._latest.cost_s
+            if age_s > (max(_HOLDS_S, holds_s) if known else holds_s):
                 self._latest = await self._database.call(self._make)
             return self._latest
 
