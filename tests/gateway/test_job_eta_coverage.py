@@ -19,9 +19,9 @@ STEPS = 20
 
 @dataclass
 class Line:
-    """Places that are busy for 85 % of the time, jobs of three sizes, each a quarter off or so.
+    """Busy places, and jobs of three sizes that come at random, each a quarter off or so.
 
-    A job beside others is slower, and a fifth of its time is no step of the network's.
+    A job beside others is slower; 2 to 20 % of its time is no step of the network's.
     """
 
     places: int
