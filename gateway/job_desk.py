@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, replace
 
-from gateway.errors import NotFoundError
+from gateway.errors import NotFoundError, RetouchError, TooManyJobsError
 from gateway.generation import PaintingOrder
 from gateway.job import Job, JobEvent, JobPriority, JobStatus, NewJob, OnceKey, Submission
+from gateway.job_eta import Eta
 from gateway.jobs import JobQueue
 from gateway.keys.api_key import ApiKey
 from gateway.keys.owner import current_owner, may_see
@@ -56,7 +58,8 @@ class JobDesk:
             webhook=webhook,
             files=order.files,
         )
-        return await self._queue.submit_once(new, once)
+        async with self._told_when():
+            return await self._queue.submit_once(new, once)
 
     async def find_submission(self, once: OnceKey) -> Submission | None:
         """The job that this key has made.
@@ -74,7 +77,8 @@ class JobDesk:
             GoneError: it has expired.
         """
         await self.get(job_id)
-        return await self._queue.retry(job_id)
+        async with self._told_when():
+            return await self._queue.retry(job_id)
 
     async def delete(self, job_id: str) -> None:
         """Forget a job; one that is live is canceled first; raises as `get`."""
@@ -103,6 +107,10 @@ class JobDesk:
         """How many jobs of its model wait before this one; None when it does not wait."""
         return await self._queue.queue_position(job)
 
+    async def eta(self, job: Job) -> Eta | None:
+        """When it will end; None when it has, or when too little is known."""
+        return None if job.status.is_terminal else await self._queue.forecasts.eta(job.id)
+
     async def cancel(self, job_id: str) -> Job:
         """Cancel; an ended job is left as it is; raises as `get`."""
         await self.get(job_id)
@@ -114,7 +122,25 @@ class JobDesk:
         return await self._queue.wait(job_id, timeout_s=timeout_s)
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
-        """Events with an id above `after`; raises as `get` at the first one."""
-        await self.get(job_id)
+        """Events with an id above `after`, with what is foretold now; raises as `get`."""
+        was_over = (await self.get(job_id)).status.is_terminal
         async for event in self._queue.watch(job_id, after=after):
-            yield event
+            yield event if was_over else await self._with_eta(event, job_id)
+
+    async def _with_eta(self, event: JobEvent, job_id: str) -> JobEvent:
+        if event.name not in ("queued", "progress"):
+            return event
+        with suppress(RetouchError):  # a stream goes on while the store is away
+            if eta := await self._queue.forecasts.eta(job_id):
+                told = {"eta_s": round(eta.p50_s, 1), "eta_p90_s": round(eta.p90_s, 1)}
+                return replace(event, data={**event.data, **told})
+        return event
+
+    @asynccontextmanager
+    async def _told_when(self) -> AsyncIterator[None]:
+        """Whoever finds the line full is told when there will be room."""
+        try:
+            yield
+        except TooManyJobsError as error:
+            error.headers = {"Retry-After": str(await self._queue.forecasts.retry_after_s())}
+            raise

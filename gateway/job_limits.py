@@ -14,6 +14,8 @@ class JobLimits:
     """How many, how often, how long."""
 
     max_queued: int = 1000
+    jobs_per_model: int = 1
+    """How many of each model a worker runs at a time, as far as forecasts go."""
     keep_s: float = KEEP_S
     """How long the result of a job is kept."""
     poll_s: float = 0.1

@@ -56,6 +56,7 @@ def open_database(settings: Settings) -> JobDatabase:
 def _limits(settings: Settings) -> JobLimits:
     return JobLimits(
         max_queued=settings.max_queued_jobs,
+        jobs_per_model=settings.jobs_per_model,
         keep_s=settings.job_ttl_s,
         drain_s=settings.drain_s,
         execution=ExecutionLimits(

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gateway import job_durations
 from gateway.errors import NotFoundError
 from gateway.job import (
     Fence,
@@ -274,6 +275,7 @@ def _end(
     )
     _refer_to_output(connection, job_id, result)
     _owe_webhook(connection, job_id, now)
+    job_durations.note(connection, job_id)
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 SCHEMA_VERSION = 3
-"""1: jobs, results, events, files, workers. 2: webhooks. 3: times of doomed files."""
+"""1: jobs, results, events, files, workers. 2: webhooks. 3: times of doomed files, durations."""
 _Sequence = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 metadata = sa.MetaData()
@@ -105,6 +105,20 @@ webhooks = sa.Table(
     sa.Column("delivered_at", sa.Double),
     sa.Column("last_error", sa.Text),
     sa.Index("retouch_webhooks_due", "due_at"),
+)
+
+durations = sa.Table(
+    "retouch_durations",
+    metadata,
+    sa.Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    sa.Column("model", sa.String(128), nullable=False),
+    sa.Column("task", sa.String(32), nullable=False),
+    sa.Column("pixels", sa.BigInteger, nullable=False),
+    sa.Column("steps", sa.Double, nullable=False),
+    sa.Column("pictures", sa.Integer, nullable=False),
+    sa.Column("guided", sa.Boolean, nullable=False),
+    sa.Column("beside", sa.Integer, nullable=False),  # others of its model, when it ended
+    sa.Column("seconds", sa.Double, nullable=False),
 )
 
 

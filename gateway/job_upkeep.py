@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gateway import job_housekeeping, job_store
+from gateway import job_durations, job_housekeeping, job_store
 from gateway.errors import RetouchError
 from gateway.job import JobFailure, JobStatus, Ticket
 from gateway.job_changes import JobChanges
@@ -160,4 +160,5 @@ class JobUpkeep:
         self._swept_at = time.monotonic()
         await self._database.call(job_housekeeping.expire)
         await self._database.call(job_housekeeping.forget_oldest, self._limits.max_kept)
+        await self._database.call(job_durations.forget_old)
         await self._engine.forget_used(older_than_s=_KEEP_USED_TICKETS_S)

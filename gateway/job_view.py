@@ -15,6 +15,7 @@ from preprocessing import masks
 async def view_of(job: Job, jobs: JobDesk, pictures: Pictures) -> JobView:
     """The job with its place in line, its addresses and what became of its mask."""
     base = f"/v1/jobs/{job.id}"
+    eta = await jobs.eta(job)
     return JobView(
         id=job.id,
         task=job.task,
@@ -24,6 +25,8 @@ async def view_of(job: Job, jobs: JobDesk, pictures: Pictures) -> JobView:
         step=job.step,
         total_steps=job.total_steps,
         queue_position=await jobs.queue_position(job),
+        eta_s=round(eta.p50_s, 1) if eta else None,
+        eta_p90_s=round(eta.p90_s, 1) if eta else None,
         created_at=job.created_at,
         started_at=job.started_at,
         completed_at=job.completed_at,

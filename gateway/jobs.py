@@ -30,6 +30,7 @@ from gateway.job_changes import JobChanges
 from gateway.job_database import JobDatabase
 from gateway.job_engine import JobEngine
 from gateway.job_execution import JobExecution, Runner, UntilReady
+from gateway.job_forecasts import JobForecasts
 from gateway.job_limits import JobLimits
 from gateway.job_reporter import JobReporter
 from gateway.job_rows import ticket_for
@@ -81,6 +82,11 @@ class JobQueue:
             self._changes,
             worker_id=worker_id if works else None,
             limits=self._limits.upkeep,
+        )
+        self.forecasts = JobForecasts(
+            database,
+            jobs_per_model=self._limits.jobs_per_model,
+            worker_seen_within_s=self._limits.upkeep.lost_after_s,
         )
         self._open = False
 

@@ -183,6 +183,14 @@ class JobView(BaseModel):
     step: int
     total_steps: int
     queue_position: int | None
+    eta_s: float | None = Field(
+        None,
+        examples=[12.4],
+        description="Seconds until it ends, as likely less as more; null until enough is known.",
+    )
+    eta_p90_s: float | None = Field(
+        None, examples=[19.8], description="Of ten jobs, about nine end within these seconds."
+    )
     created_at: float
     started_at: float | None
     completed_at: float | None

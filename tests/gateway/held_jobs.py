@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from gateway.job import Job, JobEvent, JobResult
@@ -65,7 +66,7 @@ async def make_queue(
         database=JobDatabase(url),
         engine=MemoryEngine(jobs_per_model=jobs_per_model),
         worker_id="w",
-        limits=make_limits(**limits),
+        limits=replace(make_limits(**limits), jobs_per_model=jobs_per_model),
     )
     await queue.start()
     _open.append(queue)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from dbos import DBOS
 
+from gateway import job_durations
 from gateway.job import Job, JobPriority, JobResult, JobStatus
 from gateway.job_database import JobDatabase
 from gateway.job_engine_dbos import DbosEngine
@@ -137,3 +138,32 @@ async def test_used_tickets_are_forgotten_and_waiting_ones_are_not(url: str) -> 
         assert [workflow.workflow_id for workflow in known] == [f"{second.id}:1"]
         await work.finish(second)
         await is_status(queue, second, JobStatus.SUCCEEDED)
+
+
+async def test_when_jobs_end_is_foretold_from_those_that_ended_while_a_worker_is_there(
+    url: str,
+) -> None:
+    async def quick(job: Job, report: JobReporter) -> JobResult:
+        return RESULT
+
+    held = HeldJobs()
+    async with opened(url, held) as queue:
+        handed_back = await submit(queue)
+        await is_status(queue, handed_back, JobStatus.RUNNING)
+    async with opened(url, quick) as queue:
+        for job in [handed_back, *[await submit(queue) for _ in range(5)]]:
+            await is_status(queue, job, JobStatus.SUCCEEDED)
+        await queue.database.call(job_durations.forget_old)
+    async with opened(url, held) as queue:
+        jobs = [await submit(queue) for _ in range(3)]
+        await is_status(queue, jobs[0], JobStatus.RUNNING)
+        found = await queue.database.call(job_durations.lines, seen_within_s=60)
+        assert [job.id for job in found.by_model["m"].live] == [job.id for job in jobs]
+        assert len(found.by_model["m"].observed) == 5, "not the one that was handed back"
+        async with asyncio.timeout(20):
+            # None at first: the worker has not been seen yet.
+            while (last := await queue.forecasts.eta(jobs[-1].id)) is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert last.p50_s <= last.p90_s
+    async with opened(url, quick, works=False) as queue:
+        assert await queue.forecasts.eta(jobs[-1].id) is None, "nobody works"
