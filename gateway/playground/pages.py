@@ -34,7 +34,7 @@ _FRESH = "no-cache"  # kept by the browser, but asked for again by its ETag
 def add_playground(app: FastAPI) -> None:
     """Serve the pages; they hold no secret, so they need no key."""
     for path, name in PAGES.items():
-        app.add_api_route(path, _page(name), include_in_schema=False)
+        app.add_api_route(path, _page(name), methods=["GET", "HEAD"], include_in_schema=False)
     assets = GZipMiddleware(_Assets(directory=STATIC), minimum_size=1000)
     app.mount(ASSETS, assets, name="playground")
 

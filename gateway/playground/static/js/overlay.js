@@ -2,8 +2,9 @@
 const { Konva } = globalThis;
 
 const LARGEST_SIDE = 2048;
-const TINT = [255, 61, 129];
-const STRENGTH = 0.5;
+const TINT = [255, 0, 128];
+const EDGE = [255, 255, 255];
+const STRENGTH = 0.58;
 const HALF = 128;
 
 export class MaskOverlay {
@@ -74,7 +75,7 @@ function tinted(bitmap, [x, y, w, h], [width, height]) {
     data[at + 1] = TINT[1];
     data[at + 2] = TINT[2];
     data[at + 3] = level * STRENGTH;
-    if (level >= HALF && isEdge(levels, i, column, width)) data[at + 3] = 255;
+    if (level >= HALF && isEdge(levels, i, column, width)) data.set([...EDGE, 255], at);
   }
   context.putImageData(picture, 0, 0);
   return canvas;
