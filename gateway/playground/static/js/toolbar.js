@@ -77,7 +77,7 @@ export class Toolbar {
       this.refresh();
     };
     const option = (word, label, work) =>
-      make("button", { type: "button", title: label, "aria-label": label, onclick: work }, word);
+      make("button", { type: "button", title: label, "aria-label": word.length > 1 ? null : label, onclick: work }, word);
     this.plus = option("+", "Points are on the thing", set(1));
     this.minus = option("−", "Points are not on the thing", set(0));
     this.further = option("New thing", "The next click begins a further thing (Shift and click)", () => {
@@ -116,7 +116,7 @@ export class Toolbar {
   #zoom() {
     const { view } = this.editor;
     const button = (word, label, work) =>
-      make("button", { type: "button", title: label, "aria-label": label, onclick: work }, word);
+      make("button", { type: "button", title: label, "aria-label": word.length > 1 ? null : label, onclick: work }, word);
     return make("div", { className: "group" },
       button("−", "Zoom out (-)", () => view.zoomOut()),
       button("Fit", "Fit the picture (0)", () => view.fit()),
