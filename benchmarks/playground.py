@@ -54,11 +54,16 @@ def main() -> None:
         paints = [_first_paint(browser, wanted.url) for _ in range(wanted.visits)]
         clicks = _clicks(browser, wanted.url, wanted.clicks)
         browser.close()
-    print(json.dumps({
-        "click_to_mask_ms": _summary(clicks),
-        "first_contentful_paint_ms": _summary(paints),
-        "script_bytes_gzip": _script_bytes(),
-    }, indent=2))
+    print(
+        json.dumps(
+            {
+                "click_to_mask_ms": _summary(clicks),
+                "first_contentful_paint_ms": _summary(paints),
+                "script_bytes_gzip": _script_bytes(),
+            },
+            indent=2,
+        )
+    )
 
 
 def _first_paint(browser: Browser, url: str) -> float:

@@ -40,6 +40,4 @@ def job_limits() -> dict[str, dict[str, Any]]:
 def _bounds(schema: dict[str, Any]) -> dict[str, Any]:
     """Of the member that is not null, where a field may be left out."""
     kinds = schema.get("anyOf", [schema])
-    return {
-        name: kind[word] for kind in kinds for word, name in _BOUNDS.items() if word in kind
-    }
+    return {name: kind[word] for kind in kinds for word, name in _BOUNDS.items() if word in kind}

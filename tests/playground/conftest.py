@@ -50,6 +50,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """A fresh tab; a script that fails, or anything that the policy blocks, fails the test."""
     context = await browser.new_context(viewport=WIDE, accept_downloads=True)
+    context.set_default_timeout(15_000)
     page = await context.new_page()
     failures: list[str] = []
     page.on("pageerror", lambda error: failures.append(str(error)))

@@ -20,7 +20,8 @@ SLOW_MS = 60_000
 """A machine under load may need long for one step."""
 _OVERLAY = """() => {
   const canvas = Konva.stages[0].findOne(".mask").image();
-  const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
   const levels = [];
   for (let at = 3; at < data.length; at += 4) levels.push(data[at]);
   return { levels, width, height };
@@ -42,7 +43,7 @@ class Person:
 
     async def open_sample(self) -> None:
         await self.button("Use the sample picture").click()
-        await self.sees_picture("scene.png, 512 × 512")
+        await self.sees_picture("scene.png, 512 x 512")
 
     async def open_file(self, name: str, data: bytes, mime: str = "image/png") -> None:
         file = {"name": name, "mimeType": mime, "buffer": data}
@@ -101,7 +102,7 @@ class Person:
         return np.array(drawn["levels"], np.uint8).reshape(drawn["height"], drawn["width"])
 
     async def choose_task(self, name: str) -> None:
-        await self.page.get_by_text(name, exact=True).first.click()
+        await self.page.get_by_role("radio", name=name, exact=True).check()
 
     async def fill(self, label: str, value: str) -> None:
         """A field, opening Advanced where it lies there."""

@@ -13,10 +13,12 @@ from gateway.keys.key_store import KeyStore
 from tests.acceptance.served import Served
 from tests.playground.person import DISC, SLOW_MS, Person
 
+AXE = Path(AXE_FILE_PATH).read_text()
+
 
 async def serious(page: Page) -> list[str]:
     """What axe-core finds that is serious or worse."""
-    await page.evaluate(Path(AXE_FILE_PATH).read_text())
+    await page.evaluate(AXE)
     found: dict[str, Any] = await page.evaluate("axe.run()")
     return [
         f"{one['id']}: {one['nodes'][0]['html']}"
@@ -46,7 +48,7 @@ async def test_axe_finds_nothing_serious(person: Person, page: Page, theme: str)
 async def test_by_keyboard_alone(person: Person, page: Page) -> None:
     await page.get_by_role("button", name="Use the sample picture").focus()
     await page.keyboard.press("Enter")
-    await person.sees_picture("scene.png, 512 × 512")
+    await person.sees_picture("scene.png, 512 x 512")
     await page.locator("#stage").focus()
     for _ in range(8):
         await page.keyboard.press("ArrowRight")
@@ -61,13 +63,16 @@ async def test_by_keyboard_alone(person: Person, page: Page) -> None:
 
 async def test_on_a_phone_by_touch(browser: Browser, server: Served) -> None:
     context = await browser.new_context(
-        viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, device_scale_factor=2
+        viewport={"width": 360, "height": 740},
+        has_touch=True,
+        is_mobile=True,
+        device_scale_factor=2,
     )
     page = await context.new_page()
     person = Person(page, server)
     await person.visit()
     await page.get_by_role("button", name="Use the sample picture").tap()
-    await person.sees_picture("scene.png, 512 × 512")
+    await person.sees_picture("scene.png, 512 x 512")
     await page.locator("#stage").scroll_into_view_if_needed()
     await page.touchscreen.tap(*await person.place_of(DISC))
     levels = person.server_mask(await person.sees_other_mask(""))

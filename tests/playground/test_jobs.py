@@ -45,7 +45,7 @@ async def test_a_reload_in_mid_job_brings_it_back(person: Person, page: Page) ->
     await expect(card.locator(".detail")).to_contain_text("of 60", timeout=SLOW_MS)
     await page.reload()
     await expect(card.locator(".detail")).to_contain_text("of 60", timeout=SLOW_MS)
-    await person.sees_picture("scene.png, 512 × 512")
+    await person.sees_picture("scene.png, 512 x 512")
     await card.get_by_role("button", name="Cancel").click()
     await person.sees(card, "canceled")
 

@@ -38,14 +38,14 @@ def encoded(width: int, height: int, form: str = "PNG", **how: object) -> bytes:
 async def test_a_picture_is_pasted_and_dropped(person: Person, way: str) -> None:
     picture = base64.b64encode(encoded(96, 64)).decode()
     await person.page.evaluate(_GIVE, [way, picture])
-    await person.sees_picture("given.png, 96 × 64")
+    await person.sees_picture("given.png, 96 x 64")
 
 
 async def test_a_picture_turned_by_exif_stands_upright(person: Person) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     await person.open_file("turned.jpg", encoded(120, 80, "JPEG", exif=exif), "image/jpeg")
-    await person.sees_picture("turned.jpg, 80 × 120")
+    await person.sees_picture("turned.jpg, 80 x 120")
     corner = await person.page.evaluate(
         """() => {
           const canvas = new OffscreenCanvas(80, 120);
@@ -70,7 +70,7 @@ async def test_twenty_four_megapixels_stay_fluid(person: Person, page: Page) -> 
     """Zooming draws a smaller copy; the mask is drawn sharp again where one looks closely."""
     photograph = encoded(6000, 4000, "JPEG", quality=80)
     await person.open_file("large.jpg", photograph, "image/jpeg")
-    await person.sees_picture("large.jpg, 6000 × 4000")
+    await person.sees_picture("large.jpg, 6000 x 4000")
     drawn = "Konva.stages[0].findOne('.picture').image().width"
     assert await page.evaluate(drawn) < 3000
     await page.mouse.move(*await person.place_of((1000, 1000)))

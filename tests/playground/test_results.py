@@ -1,4 +1,4 @@
-"""What one does with a result: compare, read the receipt, download, go on with it, copy the call."""
+"""What one does with a result: compare, read the receipt, download, go on, copy the call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -53,9 +52,13 @@ async def test_download_and_use_as_input(person: Person, card: Locator, page: Pa
         await dialog.get_by_role("link", name="Download").click()
     path = await (await download.value).path()
     job = await person.job_of(card)
-    assert Path(path).read_bytes() == person.server.http.get(job["urls"]["result"]).content
+    assert _bytes(path) == person.server.http.get(job["urls"]["result"]).content
     await dialog.get_by_role("button", name="Use as input").click()
-    await person.sees_picture("result, 512 × 512")
+    await person.sees_picture("result, 512 x 512")
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 async def copied(page: Page, language: str) -> str:
@@ -70,21 +73,17 @@ async def test_a_job_as_code_paints_the_same_again(
     await card.get_by_role("button", name="Copy as code").click()
     job = await person.job_of(card)
     curl = await copied(page, "curl")
-    again = _started(person, ["bash", "-c", curl])
+    again = person.server.finish(json.loads(_output(["bash", "-c", curl])))
     assert again["output"][0]["sha256"] == job["output"][0]["sha256"]
     script = tmp_path / "call.py"
     script.write_text(await copied(page, "Python"))
-    process = subprocess.run(
-        [sys.executable, script], check=True, capture_output=True, text=True, timeout=60
-    )
-    assert "job_" in process.stdout
+    assert "job_" in _output([sys.executable, str(script)])
     javascript = await copied(page, "JavaScript")
     assert javascript.startswith("const answer = await fetch(")
 
 
-def _started(person: Person, command: list[str]) -> dict[str, Any]:
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    return person.server.finish(json.loads(done.stdout))
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 async def test_every_call_of_the_page_can_be_copied(

@@ -106,7 +106,9 @@ async def test_white_balance_by_model_and_at_once(person: Person) -> None:
 async def test_bounds_defaults_and_demo_come_from_the_models(person: Person) -> None:
     model = person.server.http.get("/v1/models/qwen_image_edit").json()
     steps = person.page.locator("details.advanced").get_by_label("Steps")
-    assert await steps.get_attribute("max") == str(model["limits"]["num_inference_steps"]["maximum"])
+    assert await steps.get_attribute("max") == str(
+        model["limits"]["num_inference_steps"]["maximum"]
+    )
     default = str(model["defaults"]["num_inference_steps"])
     assert await steps.get_attribute("placeholder") == default
     await expect(person.page.locator("#model-note")).to_contain_text("weights are random")

@@ -72,7 +72,7 @@ setInterval(() => readModels().then(() => form.refresh()).catch(() => {}), MODEL
 function openPicture(picture) {
   editor.open(picture);
   byId("welcome").hidden = true;
-  byId("picture-name").textContent = `${picture.name}, ${picture.width} × ${picture.height}`;
+  byId("picture-name").textContent = `${picture.name}, ${picture.width} x ${picture.height}`;
   sessionStorage.setItem(INPUT, JSON.stringify({ id: picture.id, name: picture.name }));
   form.refresh();
 }
@@ -101,7 +101,7 @@ async function openResult(job) {
       ["Seed", job.output[0].seed],
       ["Steps", given.num_inference_steps],
       ["Guidance", given.true_cfg_scale],
-      ["Size", `${job.output[0].width} × ${job.output[0].height}`],
+      ["Size", `${job.output[0].width} x ${job.output[0].height}`],
       ["Model", job.model],
     ],
     warnings: job.warnings,
