@@ -69,6 +69,8 @@ async def test_a_slow_line_that_breaks_is_taken_up_again(person: Person, page: P
     card = await begin(person, steps=40)
     await expect(card.locator(".detail")).to_contain_text("of 40", timeout=SLOW_MS)
     await session.send("Network.enable")
+    await session.send("Network.emulateNetworkConditions", {"offline": True, **slow})
+    await expect(card.locator(".detail")).to_contain_text("line is down", timeout=SLOW_MS)
     await session.send("Network.emulateNetworkConditions", {"offline": False, **slow})
     await person.sees(card, "succeeded")
     await expect(card.get_by_role("button", name="Open", exact=True)).to_be_visible()

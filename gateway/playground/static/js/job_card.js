@@ -99,7 +99,7 @@ export class JobCard {
     }
     if (job.status !== "succeeded") return "";
     const seconds = job.completed_at - (job.started_at ?? job.created_at);
-    return `${job.parameters.num_inference_steps} steps, seed ${job.output[0]?.seed}, ${seconds.toFixed(1)} s`;
+    return `${job.parameters.num_inference_steps === 1 ? "1 step" : `${job.parameters.num_inference_steps} steps`}, seed ${job.output[0]?.seed}, ${seconds.toFixed(1)} s`;
   }
 
   /** By the server's word where it has one, otherwise by the pace so far. */
