@@ -97,7 +97,7 @@ export class JobCard {
       if (!job.total_steps) return "Getting ready";
       return `Step ${job.step} of ${job.total_steps}${this.#left()}`;
     }
-    if (job.status !== "succeeded") return "";
+    if (job.status !== "succeeded" || !job.completed_at) return "";
     const seconds = job.completed_at - (job.started_at ?? job.created_at);
     return `${job.parameters.num_inference_steps === 1 ? "1 step" : `${job.parameters.num_inference_steps} steps`}, seed ${job.output[0]?.seed}, ${seconds.toFixed(1)} s`;
   }
