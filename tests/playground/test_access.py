@@ -116,6 +116,7 @@ async def test_the_theme_stays(person: Person, page: Page) -> None:
     await expect(person.button("Dark")).to_have_attribute("aria-pressed", "true")
 
 
+@pytest.mark.timeout(300)
 async def test_a_key_is_asked_for_once_and_stays_in_the_tab(
     browser: Browser, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.acceptance.served import Served
@@ -79,6 +80,7 @@ async def test_a_slow_line_that_breaks_is_taken_up_again(person: Person, page: P
     line.close()
 
 
+@pytest.mark.timeout(400)
 async def test_a_server_killed_in_mid_job_carries_on(browser: Browser, tmp_path: Path) -> None:
     server = Served(tmp_path, jobs_per_model=2)
     context = await browser.new_context()
@@ -86,8 +88,8 @@ async def test_a_server_killed_in_mid_job_carries_on(browser: Browser, tmp_path:
         server.wait_ready()
         person = Person(await context.new_page(), server)
         await person.visit()
-        card = await begin(person, steps=100)
-        await expect(card.locator(".detail")).to_contain_text("of 100", timeout=SLOW_MS)
+        card = await begin(person, steps=60)
+        await expect(card.locator(".detail")).to_contain_text("of 60", timeout=SLOW_MS)
         server.process.kill()
         server.process.wait()
         await expect(card.locator(".detail")).to_contain_text("line is down", timeout=SLOW_MS)
