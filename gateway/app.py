@@ -11,6 +11,7 @@ from gateway.api_document import complete
 from gateway.edge import Edge
 from gateway.inference import InferenceBackend
 from gateway.job_engine import JobEngine
+from gateway.playground.pages import add_playground
 from gateway.routes import (
     files,
     frontend,
@@ -72,5 +73,7 @@ def create_app(
     edge.guard(app, settings)
     for routes in ROUTES:
         app.include_router(routes.router)
+    if settings.playground:
+        add_playground(app)
     complete(app)
     return app

@@ -229,6 +229,7 @@ class ModelView(BaseModel):
     tasks: list[str]
     adapters: list[str] = Field(description="LoRA adapters that a job may name.")
     defaults: dict[str, Any]
+    limits: dict[str, dict[str, Any]] = Field(description="Bounds of a job's fields.")
 
 
 class ModelList(BaseModel):

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
         ("http://localhost:3000",), description="Web origins that may call the gateway."
     )
 
+    playground: bool = Field(True, description="Serve the playground at / and /admin.")
     open_beyond_loopback: bool = Field(
         False, description="Listen beyond loopback without any key: anyone may use everything."
     )

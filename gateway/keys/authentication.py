@@ -14,6 +14,7 @@ from gateway.keys.api_key import ApiKey, KeyScope
 from gateway.keys.key_ring import KeyRing
 from gateway.keys.owner import current_owner
 from gateway.keys.rate_limits import RateLimits
+from gateway.playground.pages import is_playground
 
 _PUBLIC = ("/health/live", "/health/ready", "/docs", "/openapi.json", "/api/health")
 _PUBLIC_EXACT = frozenset((*_PUBLIC, "/api/system/health"))
@@ -57,7 +58,7 @@ class AuthenticationMiddleware:
         state["key"] = None
         current_owner.set("")
         path = scope["path"]
-        if path in _PUBLIC_EXACT or not await self._ring.required():
+        if path in _PUBLIC_EXACT or is_playground(path) or not await self._ring.required():
             return {}
         text = _presented(Headers(scope=scope))
         if not text and self._front_end_without_key and path.startswith("/api/"):

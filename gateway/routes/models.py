@@ -9,6 +9,7 @@ from gateway.errors import NotFoundError
 from gateway.generation import TASK_MODELS
 from gateway.inference import SEGMENTATION_MODEL, ModelHealth
 from gateway.model_catalog import ModelCatalog
+from gateway.request_limits import job_limits
 from gateway.schemas import ModelList, ModelView
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -65,4 +66,5 @@ def _view(entry: ModelHealth) -> ModelView:
             for name in _DEFAULTS
             if name in entry.manifest
         },
+        limits=job_limits() if tasks else {},
     )

@@ -1,0 +1,1 @@
+"""The playground: static pages that use the public API and nothing else."""
