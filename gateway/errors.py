@@ -16,7 +16,7 @@
     ├── RateLimitError               429
     ├── NotImplementedHereError      501
     ├── StorageFullError             507
-    ├── StoreUnavailableError        503  the job store cannot be reached
+    ├── StoreUnavailableError        503  the job or image store cannot be reached
     ├── InferenceError               502  the model server failed
     │   ├── ModelUnavailableError    503  not loaded, restarting or not there
     │   ├── OverloadedError          503  its queue is full
@@ -148,9 +148,9 @@ class StorageFullError(RetouchError):
 
 
 class StoreUnavailableError(RetouchError):
-    """The database that keeps jobs and keys cannot be reached."""
+    """The database that keeps jobs and keys, or the image store, cannot be reached."""
 
-    status, code, title = 503, "store_unavailable", "Job store unavailable"
+    status, code, title = 503, "store_unavailable", "Store unavailable"
 
 
 class InferenceError(RetouchError):

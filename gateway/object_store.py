@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, NotSupportedError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError
 from obstore.exceptions import NotFoundError as ObjectNotFoundError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
-from gateway.errors import StorageFullError
+from gateway.errors import StorageFullError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
 _GONE = (ObjectNotFoundError, FileNotFoundError)
@@ -42,7 +43,13 @@ class ObjectStore:
         if not url.startswith("s3://"):
             return cls(LocalStore(Path(url), mkdir=True))
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        return cls(S3Store(bucket, prefix=prefix.strip("/") or None))
+        return cls(
+            S3Store(
+                bucket,
+                prefix=prefix.strip("/") or None,
+                retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=15)},
+            )
+        )
 
     async def create(self, key: str, data: bytes, *, media_type: str) -> bool:
         """Write an object unless there is one, in one step; whether it was written.
@@ -56,9 +63,7 @@ class ObjectStore:
             await self._put(key, data, media_type, create=True)
         except AlreadyExistsError:
             return False
-        except Exception as error:
-            if not _knows_no_conditions(error):
-                raise
+        except _NoConditionsError:
             logger.warning(
                 "The image store knows no conditional writes: of two equal pictures that arrive "
                 "at once the last one's record stays."
@@ -77,33 +82,40 @@ class ObjectStore:
 
     async def read(self, key: str) -> bytes | None:
         """The bytes; None when there is no such object."""
-        try:
-            result = await obstore.get_async(self._store, key)
-            return bytes(await result.bytes_async())
-        except _GONE:
-            return None
+        with self._answering():
+            try:
+                result = await obstore.get_async(self._store, key)
+                return bytes(await result.bytes_async())
+            except _GONE:
+                return None
 
     async def written_at(self, key: str) -> float | None:
         """When it was last written, epoch seconds by the store's clock; None: not there."""
-        try:
-            return (await obstore.head_async(self._store, key))["last_modified"].timestamp()
-        except _GONE:
-            return None
+        with self._answering():
+            try:
+                return (await obstore.head_async(self._store, key))["last_modified"].timestamp()
+            except _GONE:
+                return None
 
     async def delete(self, key: str) -> None:
         """Remove an object, which need not be there."""
-        try:
+        with self._answering(), suppress(*_GONE):
             await obstore.delete_async(self._store, key)
-        except _GONE:
-            return
 
     async def any_under(self, prefix: str) -> bool:
         """Whether there is an object under a prefix."""
-        return bool(await obstore.list(self._store, prefix=prefix, chunk_size=1).collect_async())
+        with self._answering():
+            listing = obstore.list(self._store, prefix=prefix, chunk_size=1)
+            return bool(await listing.collect_async())
 
     async def listed(self, prefix: str) -> AsyncIterator[tuple[str, float]]:
         """Keys under a prefix, and when each was last written; in no order."""
-        async for chunk in obstore.list(self._store, prefix=prefix, chunk_size=1000):
+        chunks = obstore.list(self._store, prefix=prefix, chunk_size=1000)
+        while True:
+            with self._answering():
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
             for entry in chunk:
                 yield entry["path"], entry["last_modified"].timestamp()
 
@@ -131,10 +143,34 @@ class ObjectStore:
                 attributes=attributes,
                 use_multipart=False,
             )
+        except AlreadyExistsError:
+            raise
         except Exception as error:
             if _FULL.search(str(error)):
                 raise StorageFullError("The image store has no room left.") from error
-            raise
+            if create and _knows_no_conditions(error):
+                raise _NoConditionsError from error
+            with self._answering():
+                raise
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """What an S3 store fails with is told as one error; a folder fails as it is.
+
+        Raises:
+            StoreUnavailableError: it is away, or refuses us.
+        """
+        try:
+            yield
+        except BaseError as error:
+            if not self._is_remote:
+                raise
+            logger.warning("image store: %s", error, extra={"event": "image_store"})
+            raise StoreUnavailableError("The image store does not answer.") from error
+
+
+class _NoConditionsError(Exception):
+    """The store refuses conditional writes."""
 
 
 def _knows_no_conditions(error: Exception) -> bool:

@@ -73,6 +73,18 @@ async def test_the_client_follows_to_the_store_without_its_key(tmp_path: Path, s
         assert await client.picture(f"/v1/files/{file_id}/content") == photo()
 
 
+async def test_an_image_store_that_is_away_is_a_503(
+    tmp_path: Path, s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    async with serve(tmp_path, store_url=s3_url) as gateway:
+        upload = await gateway.client.post("/v1/files", files={"file": photo()})
+        info = await gateway.client.get(f"/v1/files/file_{'0' * 40}")
+        for answer in (upload, info):
+            assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+            assert_problem(answer)
+
+
 async def test_no_address_is_signed_for_another_key(s3_url: str) -> None:
     store = ImageStore.at(s3_url, presign_s=60)
     token = current_owner.set("one")
