@@ -53,12 +53,20 @@ def running(gateway: Served) -> dict[str, object]:
     return job
 
 
+def in_tritons_line(gateway: Served, job: dict[str, object]) -> dict[str, object]:
+    """The job when the gateway has handed it on."""
+    eventually(
+        lambda: gateway.http.get(f"/v1/jobs/{job['id']}").json()["status"] == "running",
+        timeout_s=40,
+    )
+    time.sleep(0.5)  # for its request to arrive
+    return job
+
+
 def test_interactive_jobs_start_before_waiting_batch_jobs(narrow: Served) -> None:
     long = running(narrow)
-    batch = narrow.submit(**ORDER, prompt="no hurry", priority="batch")
-    time.sleep(0.3)
-    interactive = narrow.submit(**ORDER, prompt="now, please")
-    time.sleep(0.3)
+    batch = in_tritons_line(narrow, narrow.submit(**ORDER, prompt="no hurry", priority="batch"))
+    interactive = in_tritons_line(narrow, narrow.submit(**ORDER, prompt="now, please"))
     cancel(narrow, long)
     first, second = narrow.finish(interactive), narrow.finish(batch)
     assert (first["status"], second["status"]) == ("succeeded", "succeeded")
@@ -67,8 +75,9 @@ def test_interactive_jobs_start_before_waiting_batch_jobs(narrow: Served) -> Non
 
 def test_one_job_more_than_may_wait_is_refused_at_once(narrow: Served) -> None:
     long = running(narrow)
-    waiting = [narrow.submit(**ORDER, prompt=f"waits {n}") for n in range(3)]
-    time.sleep(0.5)
+    waiting = [
+        in_tritons_line(narrow, narrow.submit(**ORDER, prompt=f"waits {n}")) for n in range(3)
+    ]
     refused = narrow.finish(narrow.submit(**ORDER, prompt="one more"))
     assert refused["error"]["code"] == "overloaded"
     assert refused["error"]["message"] == ("Model qwen_image is busy: 3 jobs wait, the limit is 3.")
