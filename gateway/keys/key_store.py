@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ class KeyStore:
         # pre_ping: a restart of the server must not fail the next request.
         self.engine = sql.create_engine(url, pool_pre_ping=True)
         self._has_tables = False
+        self._making = threading.Lock()
+        """Guards the making of the tables."""
 
     @classmethod
     def in_folder(cls, folder: Path) -> KeyStore:
@@ -112,13 +115,22 @@ class KeyStore:
     def _begin(self) -> Iterator[sql.Connection]:
         """A transaction; the tables are made at the first, so that a start waits for nothing."""
         try:
-            if not self._has_tables:
-                _TABLES.create_all(self.engine)
-                self._has_tables = True
+            self._make_tables()
             with self.engine.begin() as connection:
                 yield connection
         except (OperationalError, InterfaceError, PoolTimeoutError) as error:
             raise StoreUnavailableError("The database of the keys cannot be reached.") from error
+
+    def _make_tables(self) -> None:
+        with self._making:
+            if self._has_tables:
+                return
+            with self.engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    # Two gateways that start together take turns.
+                    connection.execute(sql.text("SELECT pg_advisory_xact_lock(7236552)"))
+                _TABLES.create_all(connection)
+            self._has_tables = True
 
     def close(self) -> None:
         """Let go of connections."""

@@ -40,3 +40,18 @@ async def test_a_key_made_at_one_gateway_opens_at_another(
     assert stores[0].all()[0].is_revoked
     for store in stores:
         store.close()
+
+
+async def test_gateways_that_start_together_make_the_tables_once(tmp_path: Path) -> None:
+    server = PrivatePostgres()
+    try:
+        url = server.url("fresh")
+        stores = [
+            key_store(Settings(data_dir=tmp_path / str(n), database_url=url)) for n in range(6)
+        ]
+        found = await asyncio.gather(*(asyncio.to_thread(store.any) for store in stores))
+        assert found == [False] * 6
+        for store in stores:
+            store.close()
+    finally:
+        server.stop()
