@@ -82,7 +82,7 @@ def click(gateway: Served, number: int) -> Any:
 def test_a_triton_killed_under_load_fails_nobody_and_comes_back(cluster: Cluster) -> None:
     gateway, victim = cluster.gateway, cluster.tritons[0]
     jobs = [
-        gateway.submit(task="generate", prompt=f"scene {n}", seed=n, num_inference_steps=24)
+        gateway.submit(task="generate", prompt=f"scene {n}", seed=n, num_inference_steps=100)
         for n in range(JOBS)
     ]
     eventually(
