@@ -4,18 +4,22 @@
     python -m benchmarks.gpu_qwen --device cpu --layers 1 --sides 64 --rounds 2   # does it run?
 
 Needs torch, diffusers and a GPU; no network, no checkpoint. Time does not depend on the weights.
-Every variant is compared with the floor: the FLOPs of a forward over the speed of an 8192-cubed
-matrix product measured in the same run. fp8 is torch's own scaled product on every large linear
-layer, row-wise scales, activations quantised on the fly.
+Every variant is compared with the floor, the FLOPs of a forward over the speed of an 8192-cubed
+matrix product measured in the same run, and with plain diffusers: its own class in bfloat16,
+nothing compiled, the halves of classifier-free guidance one after the other. The stage sends them
+as one pass of two rows and compiles block by block. fp8 is torch's own scaled product on every
+large linear layer, row-wise scales, activations quantised on the fly. What serving costs beside
+the same network in process: `qwen_batching.py --published-width`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import torch
@@ -29,13 +33,19 @@ from diffusers import QwenImageTransformer2DModel  # noqa: E402
 WIDTH, LAYERS, TEXT_WIDTH = 3072, 60, 3584
 """Of the published checkpoint: 24 heads of 128, 60 dual-stream blocks, Qwen2.5-VL's width."""
 
+_COMPARED = ("of the floor", "speed / plain diffusers")
+
 
 @dataclass(frozen=True)
 class Variant:
     """One way to run the network."""
 
+    side: int
     precision: str
-    compiled: bool
+    compiled: str
+    """no; blocks, as the stage does it; or whole."""
+    rows: int
+    """Of a pass: 2 for both halves of guidance at once."""
 
 
 def forward_tflop(side: int, text_tokens: int, layers: int = LAYERS) -> float:
@@ -117,31 +127,43 @@ def peak_tflops(device: torch.device) -> float:
     return 2 * side**3 / measure(lambda: a @ a, device, 10) / 1e12
 
 
-def results(options: argparse.Namespace) -> Iterator[tuple[int, Variant, float]]:
-    """Side, variant and seconds per forward; peers at one side run in the same process."""
+def results(options: argparse.Namespace) -> Iterator[tuple[Variant, float]]:
+    """Variant and seconds per row; the first of a side is plain diffusers."""
     device = torch.device(options.device)
     network = build(options.layers, device)
     precisions = ["bf16", "fp8"] if device.type == "cuda" else ["bf16"]
     for precision in precisions:
         if precision == "fp8":
             use_float8(network)
-        for compiled in (False, True) if options.compile else (False,):
-            call = torch.compile(network) if compiled else network
-            for side in options.sides:
-                inputs = _inputs(side, options.text_tokens, device)
+        for compiled, call in _calls(network, compiles=options.compile):
+            for side, rows in itertools.product(options.sides, (1, 2)):
+                inputs = _inputs(side, options.text_tokens, device, rows)
                 with torch.inference_mode():
                     seconds = measure(lambda c=call, i=inputs: c(**i), device, options.rounds)  # type: ignore[misc]
-                yield side, Variant(precision, compiled), seconds
+                yield Variant(side, precision, compiled, rows), seconds / rows
 
 
-def _inputs(side: int, text_tokens: int, device: torch.device) -> dict[str, Any]:
+def _calls(network: Any, *, compiles: bool) -> Iterator[tuple[str, Callable[..., object]]]:
+    """Name and network; those compiled share the weights."""
+    yield "no", network
+    if not compiles:
+        return
+    yield "whole", torch.compile(network)
+    with torch.fx.experimental._config.patch(use_duck_shape=False):
+        network.compile_repeated_blocks(dynamic=True)
+        yield "blocks", network
+    for block in network.transformer_blocks:
+        block._compiled_call_impl = None
+
+
+def _inputs(side: int, text_tokens: int, device: torch.device, rows: int) -> dict[str, Any]:
     patches = side // 16
     kind = {"device": device, "dtype": torch.bfloat16}
     return {
-        "hidden_states": torch.randn(1, patches * patches, 64, **kind),
-        "timestep": torch.full((1,), 0.5, **kind),
-        "encoder_hidden_states": torch.randn(1, text_tokens, TEXT_WIDTH, **kind),
-        "img_shapes": [[(1, patches, patches)]],
+        "hidden_states": torch.randn(rows, patches * patches, 64, **kind),
+        "timestep": torch.full((rows,), 0.5, **kind),
+        "encoder_hidden_states": torch.randn(rows, text_tokens, TEXT_WIDTH, **kind),
+        "img_shapes": [[(1, patches, patches)]] * rows,
         "return_dict": False,
     }
 
@@ -165,16 +187,18 @@ def main() -> None:
     peak = peak_tflops(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     print(f"{name}, torch {torch.__version__}, bf16 matrix product {peak:.1f} TFLOP/s\n")
-    print("| side | precision | compiled | s per forward | floor s | of the floor |")
-    print("|---|---|---|---|---|---|")
-    for side, variant, seconds in results(options):
-        floor = forward_tflop(side, options.text_tokens, options.layers) / peak
-        compiled = "yes" if variant.compiled else "no"
-        print(
-            f"| {side} | {variant.precision} | {compiled} | {seconds:.4f} | {floor:.4f} "
-            f"| {floor / seconds:.0%} |",
-            flush=True,
-        )
+    print(_row("side", "precision", "compiled", "rows", "s per row", "floor s", *_COMPARED))
+    print(_row(*["---"] * 8))
+    plain: dict[int, float] = {}
+    for variant, seconds in results(options):
+        plain.setdefault(variant.side, seconds)
+        floor = forward_tflop(variant.side, options.text_tokens, options.layers) / peak
+        compared = (f"{floor / seconds:.0%}", f"{plain[variant.side] / seconds:.2f}x")
+        print(_row(*astuple(variant), f"{seconds:.4f}", f"{floor:.4f}", *compared), flush=True)
+
+
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
     python -m benchmarks.qwen_batching [--rounds 3] [--queue-delays-ms 2 20 150] [--output FILE.md]
 
 On a checkpoint of the true architecture whose steps take 50 ms or more on a CPU
-(`wide_repository.py`). Each round runs, in an order that rotates: an edit in plain diffusers, the
-same edit served, the edits one after the other, at once, and at once with `determinism: exact`.
-Then the same for other queue delays of the transformer's stage, to see whether holding a step for
-company pays. Canaries are kept away, so that Triton counts the jobs' steps alone.
+(`wide_repository.py`); on a GPU give --published-width 12 --in-process-device cuda: twelve layers
+as wide as Qwen-Image's, in bfloat16 on both sides. Each round runs, in an order that rotates: an
+edit in plain diffusers, the same edit served, the edits one after the other, at once, and at once
+with `determinism: exact`. Then the same for other queue delays of the transformer's stage, to see
+whether holding a step for company pays. Canaries are kept away, so that Triton counts the jobs'
+steps alone.
 """
 
 from __future__ import annotations
@@ -29,7 +31,12 @@ from benchmarks.paint_jobs import JOB_TIMEOUT_S, PaintJob, jobs_of, run_served
 from benchmarks.plain_diffusers import paint
 from benchmarks.report import markdown_table, publish
 from benchmarks.served_gateway import ServedGateway, other_process, served_gateway
-from benchmarks.wide_repository import set_queue_delay, wide_repository
+from benchmarks.wide_repository import (
+    PUBLISHED_WIDTH,
+    WIDE,
+    set_queue_delay,
+    wide_repository,
+)
 
 STAGE = "qwen_image_edit_transformer"
 IN_PROCESS, ONE, TWO, SERIAL, TOGETHER, EXACT = (
@@ -130,7 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     options = _parser().parse_args(arguments)
     first, *others = options.queue_delays_ms
-    with other_process() as plain, wide_repository(plain) as repository:
+    shape, precision = _network(options)
+    with other_process() as plain, wide_repository(plain, shape, precision) as repository:
         bench = Bench(repository=repository, plain=plain, options=options)
         with bench.gateway(first) as gateway:
             bench.warm_up_in_process()
@@ -147,6 +155,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     content: dict[str, Any] = {"machine": report, "options": recorded(options)}
     content["rounds"] = [asdict(entry) for entry in figures]
     publish("\n\n".join(parts), content, options.output)
+
+
+def _network(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    if options.published_width is None:
+        return WIDE, options.precision
+    return PUBLISHED_WIDTH | {"num_layers": options.published_width}, options.precision
 
 
 def table(figures: Sequence[RoundFigures], steps: int) -> str:
@@ -209,10 +223,16 @@ def _busy_s(gateway: ServedGateway) -> float:
     return sum(float(value) for value in _BUSY.findall(text))
 
 
+def _network_words(options: argparse.Namespace) -> str:
+    layers, width = (options.published_width, 3072) if options.published_width else (2, 512)
+    return f"A transformer {width} wide (layers: {layers}), precision {options.precision}."
+
+
 def _title(options: argparse.Namespace) -> str:
     return (
         "# Batching of edits\n\n"
-        f"Edits of one picture, {options.size} x {options.size}, {options.steps} steps, "
+        f"{_network_words(options)} Edits of one picture, {options.size} x {options.size}, "
+        f"{options.steps} steps, "
         f"true_cfg_scale 1, prompts of different length; {options.rounds} interleaved rounds, "
         "medians, lowest and highest in brackets. Wall times run from the request to the stored "
         f"PNG, previews included; batches are those of {STAGE}; its queue delay is "
@@ -234,6 +254,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--in-process-device", default="cpu", help="of plain diffusers: cpu or cuda"
     )
+    parser.add_argument(
+        "--published-width", type=positive, metavar="LAYERS", help="of Qwen-Image's own width"
+    )
+    parser.add_argument("--precision", default="auto", help="of the export: auto, bf16, fp8, ...")
     add_output_option(parser)
     return parser
 

@@ -2,7 +2,8 @@
 
 The demo's transformers are so small that most of a step is overhead. Here they have the same
 architecture at a width of 512: a step of a 256 x 256 edit takes 50 ms or more on 2 cores. Text
-encoder and VAE are the demo's. The weights are random: time does not depend on them.
+encoder and VAE are the demo's. The weights are random: time does not depend on them. On a GPU,
+where such a step is still mostly overhead, take the width of the published checkpoint instead.
 """
 
 from __future__ import annotations
@@ -21,23 +22,38 @@ WIDE: dict[str, Any] = {
     "attention_head_dim": 64,
     "axes_dims_rope": (8, 28, 28),
 }
+PUBLISHED_WIDTH: dict[str, Any] = {
+    "num_attention_heads": 24,
+    "attention_head_dim": 128,
+    "axes_dims_rope": (16, 56, 56),
+}
+"""Of Qwen-Image, which has 60 layers of this."""
 _DELAY = re.compile(r"(max_queue_delay_microseconds: )\d+")
 
 
 @contextmanager
-def wide_repository(builder: Executor) -> Iterator[Path]:
-    """Build the repository in a process of `builder`, which then has torch; delete it at last."""
+def wide_repository(
+    builder: Executor, shape: dict[str, Any] = WIDE, precision: str = "auto"
+) -> Iterator[Path]:
+    """Build the repository in a process of `builder`, which then has torch; delete it at last.
+
+    Args:
+        builder: runs one process.
+        shape: what of the transformers' config differs from the demo's.
+        precision: of the export; by itself bf16 on a GPU and fp32 elsewhere.
+    """
     with tempfile.TemporaryDirectory(prefix="retouch-wide-") as scratch:
-        yield builder.submit(build, Path(scratch)).result()
+        yield builder.submit(build, Path(scratch), shape, precision).result()
 
 
-def build(scratch: Path) -> Path:
+def build(scratch: Path, shape: dict[str, Any], precision: str) -> Path:
     """Export both checkpoints as `retouch-export init` and `qwen` do, and serve them."""
     from export_scripts.checkpoint import find_checkpoint
     from export_scripts.demo import install_demo_segmenter
     from export_scripts.demo_qwen import save_edit_checkpoint, save_generation_checkpoint
     from export_scripts.promotion import serve_offline
     from export_scripts.qwen_export import export_qwen
+    from export_scripts.qwen_models import StageOptions
     from export_scripts.repository_skeleton import create_repository
 
     repository = scratch / "model_repository"
@@ -46,9 +62,13 @@ def build(scratch: Path) -> Path:
     for name, save in (("generation", save_generation_checkpoint), ("edit", save_edit_checkpoint)):
         folder = scratch / name
         save(folder)
-        _widen(folder / "transformer")
+        _widen(folder / "transformer", shape)
         model, version = export_qwen(
-            find_checkpoint(str(folder)), repository, default_side=256, reference_side=256
+            find_checkpoint(str(folder)),
+            repository,
+            default_side=256,
+            reference_side=256,
+            options=StageOptions(precision=precision),
         )
         serve_offline(repository, model, version)
     return repository
@@ -67,7 +87,7 @@ def set_queue_delay(repository: Path, stage: str, delay_ms: float) -> None:
     config.write_text(text)
 
 
-def _widen(folder: Path) -> None:
+def _widen(folder: Path, shape: dict[str, Any]) -> None:
     """Replace a transformer by one of the same architecture that is wider."""
     import torch
     from diffusers import QwenImageTransformer2DModel
@@ -75,4 +95,4 @@ def _widen(folder: Path) -> None:
     old = dict(QwenImageTransformer2DModel.load_config(folder))
     torch.manual_seed(0)
     settings = {key: value for key, value in old.items() if not key.startswith("_")}
-    QwenImageTransformer2DModel(**(settings | WIDE)).save_pretrained(folder)
+    QwenImageTransformer2DModel(**(settings | shape)).save_pretrained(folder)

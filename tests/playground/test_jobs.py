@@ -33,20 +33,22 @@ async def test_step_time_left_and_preview_are_seen(person: Person) -> None:
 
 async def test_several_at_once_and_a_place_in_line(person: Person) -> None:
     """The server works on two jobs of a model at once."""
-    cards = [await begin(person, steps=90) for _ in range(4)]
+    cards = [await begin(person, steps=100) for _ in range(4)]
     await person.sees(cards[1], "running")
     await expect(cards[3].locator(".detail")).to_have_text("1 job before this one", timeout=SLOW_MS)
-    for card in reversed(cards):
+    for card in (cards[3], cards[2]):
         await card.get_by_role("button", name="Cancel").click()
         await person.sees(card, "canceled")
+    for card in cards[:2]:
+        await person.sees(card, "succeeded")
 
 
 async def test_a_reload_in_mid_job_brings_it_back(person: Person, page: Page) -> None:
     await person.open_sample()
-    card = await begin(person, steps=60)
-    await expect(card.locator(".detail")).to_contain_text("of 60", timeout=SLOW_MS)
+    card = await begin(person, steps=100)
+    await expect(card.locator(".detail")).to_contain_text("of 100", timeout=SLOW_MS)
     await page.reload()
-    await expect(card.locator(".detail")).to_contain_text("of 60", timeout=SLOW_MS)
+    await expect(card.locator(".detail")).to_contain_text("of 100", timeout=SLOW_MS)
     await person.sees_picture("scene.png, 512 x 512")
     await card.get_by_role("button", name="Cancel").click()
     await person.sees(card, "canceled")
