@@ -27,7 +27,9 @@ class SubmitFields(_Body):
     width: int | None = Field(None, ge=256, le=2048)
     height: int | None = Field(None, ge=256, le=2048)
     num_inference_steps: int = Field(10, ge=1, le=100)
-    guidance_scale: float = Field(4.0, ge=0.5, le=20)
+    guidance_scale: float = Field(
+        4.0, ge=0.5, le=20, description="No effect: true_cfg_scale guides the models."
+    )
     true_cfg_scale: float = Field(4.0, ge=0.5, le=15)
     negative_prompt: str | None = Field(None, max_length=8000)
     seed: int | None = Field(None, ge=-1, lt=2**63 - 16, description="-1: any.")
@@ -35,11 +37,19 @@ class SubmitFields(_Body):
     input_quality: Literal["resized", "original"] = "resized"
     mask_tool_type: Literal["brush", "box"] = "brush"
     enable_debug: bool = False
-    enable_mae_refinement: bool = True
-    enable_flowmatch_scheduler: bool = False
-    angle: str | None = None
-    background_preset: str | None = None
-    refine_mask_with_birefnet: bool = False
+    enable_mae_refinement: bool = Field(True, description="No effect; warned of at removals.")
+    enable_flowmatch_scheduler: bool = Field(
+        False, description="Every model runs on FlowMatchEulerDiscreteScheduler, asked or not."
+    )
+    angle: str | None = Field(
+        None, max_length=200, description="Words of the prompt, by name or as they are."
+    )
+    background_preset: str | None = Field(
+        None, max_length=200, description="Words of the prompt, by name or as they are."
+    )
+    refine_mask_with_birefnet: bool = Field(
+        False, description="Removal: FastSAM draws the mask along the object it covers."
+    )
 
 
 class Submitted(BaseModel):
@@ -48,6 +58,9 @@ class Submitted(BaseModel):
     task_id: str
     status: Literal["queued"] = "queued"
     message: str
+    warnings: list[str] | None = Field(
+        None, description="What was asked for and is not done; left out when there is nothing."
+    )
 
 
 class TaskState(BaseModel):

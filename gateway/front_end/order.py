@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from gateway.edit_tasks import TASKS
+from gateway.edit_tasks import TASKS, prompt_of
 from gateway.front_end.fields import SubmitFields
+from gateway.front_end.outlined_mask import outlined
 from gateway.front_end.pictures_in import take_in_base64
+from gateway.front_end.prompt_words import with_view
+from gateway.front_end.unmet import unmet_wishes
 from gateway.image_store import StoredImage
 from gateway.job_masks import MaskDesk
 from gateway.pictures import Pictures
@@ -44,13 +48,27 @@ async def painting_order(
         # Guidance below 1 is none at all, as 1 is.
         "true_cfg_scale": max(1.0, fields.true_cfg_scale),
         "seed": None if fields.seed in (None, -1) else fields.seed,
+        "notes": tuple(unmet_wishes(fields)),
     }
     if "mask" not in TASKS[task].refuses and conditions:
         used = await masks.read(conditions[0].id, image, pointer="/mask")
-        order |= {"mask": used.file_id, "mask_polarity": used.polarity, "notes": used.notes}
+        if task == "remove" and fields.refine_mask_with_birefnet:
+            used = await outlined(used, image, pictures, masks)
+        notes = (*used.notes, *order["notes"])
+        order |= {"mask": used.file_id, "mask_polarity": used.polarity, "notes": notes}
     if task == "remove" and fields.mask_tool_type == "box":
         order["prefill_grow"] = _BOX_PREFILL_GROW_PX
-    return order | await _references(fields, conditions[1:], pictures, masks)
+    order |= await _references(fields, conditions[1:], pictures, masks)
+    return order | {"prompt": _prompt(fields, order)}
+
+
+def _prompt(fields: SubmitFields, order: Mapping[str, Any]) -> str:
+    """The prompt with the chosen view; without words of its own, the task's with the view."""
+    chosen = (fields.angle or "").strip() or (fields.background_preset or "").strip()
+    if not chosen or fields.task_type == "white-balance":
+        return fields.prompt
+    view = {"angle": fields.angle, "background": fields.background_preset}
+    return with_view(prompt_of(order), **view)
 
 
 async def _references(

@@ -32,7 +32,7 @@ TaskId = Annotated[str, Path(max_length=200)]
 _DEBUG = "debug"
 
 
-@router.post("/generate/async")
+@router.post("/generate/async", response_model_exclude_none=True)
 async def submit(
     fields: SubmitFields, services: ServicesDep, masks: MaskDeskDep, key: KeyDep
 ) -> Submitted:
@@ -41,7 +41,8 @@ async def submit(
     order = await services.painter.accept(wanted)
     metadata = {_DEBUG: "yes"} if fields.enable_debug else {}
     job = await services.jobs.submit(order, key, metadata)
-    return Submitted(task_id=job.id, message="The task is queued.")
+    said = list(order.notes) or None
+    return Submitted(task_id=job.id, message="The task is queued.", warnings=said)
 
 
 @router.get("/generate/stream/{task_id}", response_class=StreamingResponse)
