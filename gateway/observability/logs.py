@@ -40,3 +40,5 @@ def set_up_logs(form: str, level: str = "INFO") -> None:
     else:
         handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # It tells every address it calls, and those of webhooks may have keys in them.
+    logging.getLogger("httpx").setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -16,6 +16,8 @@ from typing import Any
 import httpx
 import tritonclient.grpc as triton
 
+from tests.served_logs import WATCHED
+
 START_TIMEOUT_S = 180.0
 
 
@@ -35,6 +37,8 @@ class Served:
         self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir / "gateway.log"
+        WATCHED.watch(self.log, settings)
+        WATCHED.watch(data_dir / "logs" / "triton.log", settings)
         environment = {name: v for name, v in os.environ.items() if not name.startswith("RETOUCH_")}
         environment |= {f"RETOUCH_{name.upper()}": str(value) for name, value in settings.items()}
         environment |= {"RETOUCH_DATA_DIR": str(data_dir), "RETOUCH_PORT": str(self.port)}

@@ -7,8 +7,8 @@ import re
 
 from gateway.observability.logs import JsonFormatter
 
-SECRET = re.compile(r"rt_[0-9a-f]{12}_[\w-]{43}|Bearer \S|iVBORw0KGgo|/9j/4AAQ")
-"""Keys, headers that carry them, base64 of PNG and of JPEG."""
+SECRET = re.compile(r"rt_[0-9a-f]{12}_[\w-]{43}|Bearer \S|iVBORw0KGgo|/9j/4AAQ|whsec_\w")
+"""Keys, headers that carry them, base64 of PNG and of JPEG, secrets of webhooks."""
 
 
 class LogWatch(logging.Handler):
