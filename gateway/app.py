@@ -12,6 +12,7 @@ from gateway.edge import Edge
 from gateway.inference import InferenceBackend
 from gateway.job_engine import JobEngine
 from gateway.playground.pages import add_playground
+from gateway.reference.page import add_reference
 from gateway.routes import (
     files,
     frontend,
@@ -61,6 +62,8 @@ def create_app(
         version="0.1.0",
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages load their scripts from elsewhere
+        redoc_url=None,
         form_limits={"max_files": 64, "max_fields": 64},
         telemetry={
             "tracer_provider": edge.tracing.provider,
@@ -73,6 +76,7 @@ def create_app(
     edge.guard(app, settings)
     for routes in ROUTES:
         app.include_router(routes.router)
+    add_reference(app)
     if settings.playground:
         add_playground(app)
     complete(app)

@@ -15,7 +15,7 @@ _CLOSED = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
 class SecurityHeadersMiddleware:
-    """Adds what an answer does not say itself; the documentation page may load its scripts."""
+    """Adds what an answer does not say itself; pages bring a policy of their own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -29,8 +29,7 @@ class SecurityHeadersMiddleware:
                 for name, value in _ALWAYS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
-                if not scope["path"].startswith("/docs"):
-                    headers.setdefault("Content-Security-Policy", _CLOSED)
+                headers.setdefault("Content-Security-Policy", _CLOSED)
             await send(message)
 
         await self._app(scope, receive, secured)

@@ -15,9 +15,9 @@ from gateway.keys.key_ring import KeyRing
 from gateway.keys.owner import current_owner
 from gateway.keys.rate_limits import RateLimits
 from gateway.playground.pages import is_playground
+from gateway.reference.page import is_reference
 
-_PUBLIC = ("/health/live", "/health/ready", "/docs", "/openapi.json", "/api/health")
-_PUBLIC_EXACT = frozenset((*_PUBLIC, "/api/system/health"))
+_PUBLIC = ("/health/live", "/health/ready", "/openapi.json", "/api/health", "/api/system/health")
 _ADMIN_SUFFIXES = ("/load", "/unload")
 FRONT_END_OWNER = "front-end"
 
@@ -58,7 +58,7 @@ class AuthenticationMiddleware:
         state["key"] = None
         current_owner.set("")
         path = scope["path"]
-        if path in _PUBLIC_EXACT or is_playground(path) or not await self._ring.required():
+        if _is_public(path) or not await self._ring.required():
             return {}
         text = _presented(Headers(scope=scope))
         if not text and self._front_end_without_key and path.startswith("/api/"):
@@ -85,6 +85,10 @@ class AuthenticationMiddleware:
 def _presented(headers: Headers) -> str:
     scheme, _, text = headers.get("authorization", "").partition(" ")
     return text.strip() if scheme.lower() == "bearer" else ""
+
+
+def _is_public(path: str) -> bool:
+    return path in _PUBLIC or is_playground(path) or is_reference(path)
 
 
 def _is_administration(path: str) -> bool:

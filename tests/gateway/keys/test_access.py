@@ -43,7 +43,9 @@ async def test_nothing_without_a_key(keyed: Keyed, url: str, header: str | None)
         assert assert_problem(response)["code"] == "invalid_api_key"
 
 
-@pytest.mark.parametrize("url", ["/health/live", "/health/ready", "/api/health", "/docs"])
+@pytest.mark.parametrize(
+    "url", ["/health/live", "/health/ready", "/api/health", "/docs", "/docs/start.js"]
+)
 async def test_health_needs_none(keyed: Keyed, url: str) -> None:
     assert (await keyed.client.get(url)).status_code == 200
 
