@@ -9,17 +9,18 @@ from typing import Any, Self
 
 import httpx
 
-from retouch_client.errors import ApiError, UnreachableError
+from retouch_client.errors import UnreachableError
 from retouch_client.values import Event, Job, Mask
 from retouch_client.wire import (
-    MAX_RECONNECTS,
-    TIMEOUT,
     WAIT_S,
     Call,
     EventReader,
     Picture,
-    headers_of,
+    accepted,
+    cancel_call,
+    connection,
     job_call,
+    job_state_call,
     mask_call,
     masks_of,
     post_call,
@@ -38,13 +39,7 @@ class AsyncRetouch:
         api_key: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            headers=headers_of(api_key),
-            timeout=TIMEOUT,
-            transport=transport,
-            follow_redirects=True,  # to the image store; the key is not sent there
-        )
+        self._http = httpx.AsyncClient(**connection(url, api_key), transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,8 +99,7 @@ class AsyncRetouch:
 
     async def job(self, job_id: str, *, wait_s: float = 0) -> Job:
         """The job as it is, or when it ends or the time is up."""
-        call = Call("GET", f"/v1/jobs/{job_id}", {"params": {"wait": wait_s}})
-        return Job.of(await self._json(call))
+        return Job.of(await self._json(job_state_call(job_id, wait_s)))
 
     async def wait(self, job: Job) -> Job:
         """The job when it has ended."""
@@ -129,23 +123,17 @@ class AsyncRetouch:
 
     async def cancel(self, job: Job) -> Job:
         """Cancel; an ended job is left as it is."""
-        return Job.of(await self._json(Call("POST", f"/v1/jobs/{job.id}/cancel")))
+        return Job.of(await self._json(cancel_call(job)))
 
     async def events(self, job: Job, *, after: int = 0) -> AsyncIterator[Event]:
         """What happens to a job, to its end; a connection that breaks is taken up again."""
-        reader = EventReader(after)
-        failures = 0
+        reader = EventReader(job, after)
         while not reader.has_ended:
-            seen = reader.last_id
             try:
-                async for event in self._stream(job, reader):
+                async for event in self._stream(reader):
                     yield event
             except httpx.TransportError as error:
-                failures = 1 if reader.last_id > seen else failures + 1
-                if failures > MAX_RECONNECTS:
-                    raise UnreachableError(f"The gateway went away: {error}.") from error
-                reader.lost_line()
-                await asyncio.sleep(0.2 * 2**failures)
+                await asyncio.sleep(reader.pause_s(error))
 
     async def progress(self, job: Job) -> AsyncIterator[tuple[int, int]]:
         """Steps done and steps in all, as they are done."""
@@ -153,14 +141,12 @@ class AsyncRetouch:
             if event.name == "progress":
                 yield event.data["step"], event.data["total_steps"]
 
-    async def _stream(self, job: Job, reader: EventReader) -> AsyncIterator[Event]:
-        headers = {"Last-Event-ID": str(reader.last_id)}
-        url = f"/v1/jobs/{job.id}/events"
-        async with self._http.stream("GET", url, headers=headers) as stream:
+    async def _stream(self, reader: EventReader) -> AsyncIterator[Event]:
+        call = reader.call
+        async with self._http.stream(call.method, call.path, **call.options) as stream:
             if stream.is_error:
                 await stream.aread()
-                raise ApiError.of(stream)
-            async for line in stream.aiter_lines():
+            async for line in accepted(stream).aiter_lines():
                 event = reader.read(line)
                 if event is not None:
                     yield event
@@ -171,9 +157,6 @@ class AsyncRetouch:
 
     async def _send(self, call: Call) -> httpx.Response:
         try:
-            response = await self._http.request(call.method, call.path, **call.options)
+            return accepted(await self._http.request(call.method, call.path, **call.options))
         except httpx.TransportError as error:
             raise UnreachableError(f"No gateway answers: {error}.") from error
-        if response.is_error:
-            raise ApiError.of(response)
-        return response

@@ -9,17 +9,18 @@ from typing import Any, Self
 
 import httpx
 
-from retouch_client.errors import ApiError, UnreachableError
+from retouch_client.errors import UnreachableError
 from retouch_client.values import Event, Job, Mask
 from retouch_client.wire import (
-    MAX_RECONNECTS,
-    TIMEOUT,
     WAIT_S,
     Call,
     EventReader,
     Picture,
-    headers_of,
+    accepted,
+    cancel_call,
+    connection,
     job_call,
+    job_state_call,
     mask_call,
     masks_of,
     post_call,
@@ -38,13 +39,7 @@ class Retouch:
         api_key: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._http = httpx.Client(
-            base_url=url,
-            headers=headers_of(api_key),
-            timeout=TIMEOUT,
-            transport=transport,
-            follow_redirects=True,  # to the image store; the key is not sent there
-        )
+        self._http = httpx.Client(**connection(url, api_key), transport=transport)
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +97,7 @@ class Retouch:
 
     def job(self, job_id: str, *, wait_s: float = 0) -> Job:
         """The job as it is, or when it ends or the time is up."""
-        return Job.of(self._json(Call("GET", f"/v1/jobs/{job_id}", {"params": {"wait": wait_s}})))
+        return Job.of(self._json(job_state_call(job_id, wait_s)))
 
     def wait(self, job: Job) -> Job:
         """The job when it has ended."""
@@ -126,22 +121,16 @@ class Retouch:
 
     def cancel(self, job: Job) -> Job:
         """Cancel; an ended job is left as it is."""
-        return Job.of(self._json(Call("POST", f"/v1/jobs/{job.id}/cancel")))
+        return Job.of(self._json(cancel_call(job)))
 
     def events(self, job: Job, *, after: int = 0) -> Iterator[Event]:
         """What happens to a job, to its end; a connection that breaks is taken up again."""
-        reader = EventReader(after)
-        failures = 0
+        reader = EventReader(job, after)
         while not reader.has_ended:
-            seen = reader.last_id
             try:
-                yield from self._stream(job, reader)
+                yield from self._stream(reader)
             except httpx.TransportError as error:
-                failures = 1 if reader.last_id > seen else failures + 1
-                if failures > MAX_RECONNECTS:
-                    raise UnreachableError(f"The gateway went away: {error}.") from error
-                reader.lost_line()
-                time.sleep(0.2 * 2**failures)
+                time.sleep(reader.pause_s(error))
 
     def progress(self, job: Job) -> Iterator[tuple[int, int]]:
         """Steps done and steps in all, as they are done."""
@@ -149,13 +138,12 @@ class Retouch:
             if event.name == "progress":
                 yield event.data["step"], event.data["total_steps"]
 
-    def _stream(self, job: Job, reader: EventReader) -> Iterator[Event]:
-        headers = {"Last-Event-ID": str(reader.last_id)}
-        with self._http.stream("GET", f"/v1/jobs/{job.id}/events", headers=headers) as stream:
+    def _stream(self, reader: EventReader) -> Iterator[Event]:
+        call = reader.call
+        with self._http.stream(call.method, call.path, **call.options) as stream:
             if stream.is_error:
                 stream.read()
-                raise ApiError.of(stream)
-            for line in stream.iter_lines():
+            for line in accepted(stream).iter_lines():
                 event = reader.read(line)
                 if event is not None:
                     yield event
@@ -166,9 +154,6 @@ class Retouch:
 
     def _send(self, call: Call) -> httpx.Response:
         try:
-            response = self._http.request(call.method, call.path, **call.options)
+            return accepted(self._http.request(call.method, call.path, **call.options))
         except httpx.TransportError as error:
             raise UnreachableError(f"No gateway answers: {error}.") from error
-        if response.is_error:
-            raise ApiError.of(response)
-        return response

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from retouch_client.errors import JobFailedError
+from retouch_client.errors import ApiError, JobFailedError, UnreachableError
 from retouch_client.values import Event, Job, Mask
 
 Picture = str | Path | bytes
@@ -31,9 +31,14 @@ class Call:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def headers_of(api_key: str | None) -> dict[str, str]:
-    """Headers that every request carries."""
-    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+def connection(url: str, api_key: str | None) -> dict[str, Any]:
+    """How the gateway is reached: options of an httpx client."""
+    return {
+        "base_url": url,
+        "headers": {"Authorization": f"Bearer {api_key}"} if api_key else {},
+        "timeout": TIMEOUT,
+        "follow_redirects": True,  # to the image store; the key is not sent there
+    }
 
 
 def upload_call(picture: Picture) -> Call:
@@ -74,11 +79,32 @@ def job_call(
     return Call("POST", "/v1/jobs", options)
 
 
+def job_state_call(job_id: str, wait_s: float) -> Call:
+    """`GET /v1/jobs/{id}`."""
+    return Call("GET", f"/v1/jobs/{job_id}", {"params": {"wait": wait_s}})
+
+
+def cancel_call(job: Job) -> Call:
+    """`POST /v1/jobs/{id}/cancel`."""
+    return Call("POST", f"/v1/jobs/{job.id}/cancel")
+
+
 def post_call(
     path: str, fields: Mapping[str, Any], pictures: Mapping[str, Picture | Mask | None]
 ) -> Call:
     """Any route that takes a form."""
     return Call("POST", path, _form(fields, pictures))
+
+
+def accepted(response: httpx.Response) -> httpx.Response:
+    """The answer, its body read, when it is none of an error.
+
+    Raises:
+        ApiError: the gateway refused.
+    """
+    if response.is_error:
+        raise ApiError.of(response)
+    return response
 
 
 def masks_of(answer: Mapping[str, Any]) -> list[Mask]:
@@ -99,12 +125,20 @@ def require_success(job: Job) -> Job:
 
 
 class EventReader:
-    """Puts the lines of a stream together; knows behind which event to go on."""
+    """Puts the lines of a job's stream together; knows behind which event to go on, and when."""
 
-    def __init__(self, after: int = 0) -> None:
-        self.last_id = after
+    def __init__(self, job: Job, after: int) -> None:
         self.has_ended = False
+        self._job_id = job.id
+        self._last_id = self._known_at_failure = after
+        self._failures = 0
         self._fields: dict[str, str] = {}
+
+    @property
+    def call(self) -> Call:
+        """`GET /v1/jobs/{id}/events`, behind the last event."""
+        headers = {"Last-Event-ID": str(self._last_id)}
+        return Call("GET", f"/v1/jobs/{self._job_id}/events", {"headers": headers})
 
     def read(self, line: str) -> Event | None:
         """One line; the event that it completes."""
@@ -118,12 +152,22 @@ class EventReader:
         if "data" not in fields:
             return None
         event = Event(int(fields["id"]), fields["event"], json.loads(fields["data"]))
-        self.last_id, self.has_ended = event.id, event.is_last
+        self._last_id, self.has_ended = event.id, event.is_last
         return event
 
-    def lost_line(self) -> None:
-        """The connection broke in the middle of an event."""
+    def pause_s(self, error: httpx.TransportError) -> float:
+        """How long to wait before the stream is taken up again: its connection broke.
+
+        Raises:
+            UnreachableError: it did so too often in a row, with no event in between.
+        """
         self._fields = {}
+        is_first = self._last_id > self._known_at_failure
+        self._failures = 1 if is_first else self._failures + 1
+        self._known_at_failure = self._last_id
+        if self._failures > MAX_RECONNECTS:
+            raise UnreachableError(f"The gateway went away: {error}.") from error
+        return float(0.2 * 2**self._failures)
 
 
 def _form(
