@@ -1,12 +1,14 @@
 """What open streams and pollers cost those who click: mask clients alone and in a crowd.
 
-    python -m benchmarks.crowded_gateway [--rounds 5] [--seconds 10] [--pollers 200] [--streams 200]
+    python -m benchmarks.crowded_gateway [--rounds 5] [--seconds 8] [--pollers 200] [--streams 200]
 
-Both variants run in every round, in turn, on the same gateway with the same jobs waiting (one of
+The variants run in every round, in turn, on the same gateway with the same jobs waiting (one of
 them at work), so that they differ by the crowd alone. Pollers ask for a job once a second, as web
 pages do; streams wait for a job's events. Mask clients click on a picture that the network knows:
 the path on which the gateway itself counts most. The crowd and the clients run in processes of
-their own. In the end, the gateway's memory is read before and after many more requests.
+their own, on the same cores. What that alone costs shows where the same crowd asks a service that
+does nothing, while the clients click at the gateway. In the end, the gateway's memory is read
+before and after many more requests.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ import argparse
 import asyncio
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from benchmarks.clicks import photograph
-from benchmarks.crowd import Crowd, gather_a_crowd, many_connections
+from benchmarks.crowd import CrowdRun, gather_a_crowd
+from benchmarks.empty_service import empty_service
 from benchmarks.figures import percentile, ratios, spread
 from benchmarks.machine import Machine, describe
 from benchmarks.options import add_output_option, positive, recorded
@@ -29,8 +32,11 @@ from benchmarks.report import markdown_table, publish
 from benchmarks.served_gateway import ServedGateway, other_process, served_gateway
 from preprocessing.codec import encode_jpeg
 
-ALONE, CROWDED = "mask clients alone", "beside the crowd"
+ALONE = "mask clients alone"
+ELSEWHERE = "the crowd at an empty service"
+CROWDED = "the crowd at the gateway"
 SETTLE_S = 2.0
+Round = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Clicking:
     latencies_s: list[float]
     wall_s: float
     errors: int
+    processor_s: float
+    """Of the clients' own process."""
 
 
 def click(url: str, file_id: str, clients: int, seconds: float) -> Clicking:
@@ -56,12 +64,13 @@ def click(url: str, file_id: str, clients: int, seconds: float) -> Clicking:
         return latencies, errors
 
     async def all_of_them() -> Clicking:
-        async with many_connections(url, clients) as http:
-            started = time.perf_counter()
+        async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
+            started, used = time.perf_counter(), time.process_time()
             done = await asyncio.gather(*(one(http, started + seconds) for _ in range(clients)))
             wall_s = time.perf_counter() - started
         latencies = [latency for some, _ in done for latency in some]
-        return Clicking(latencies, wall_s, sum(errors for _, errors in done))
+        errors = sum(errors for _, errors in done)
+        return Clicking(latencies, wall_s, errors, time.process_time() - used)
 
     return asyncio.run(all_of_them())
 
@@ -87,84 +96,129 @@ def prepare(gateway: ServedGateway, jobs: int) -> tuple[str, list[str]]:
     return file_id, [str(answer.json()["id"]) for answer in answers]
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What a round runs on."""
+
+    gateway: ServedGateway
+    empty_url: str
+    clients: ProcessPoolExecutor
+    crowd: ProcessPoolExecutor
+    file_id: str
+    job_ids: list[str]
+
+    def click(self, clients: int, seconds: float) -> Clicking:
+        """Masks by `clients` at once, from their own process."""
+        url = self.gateway.url
+        return self.clients.submit(click, url, self.file_id, clients, seconds).result()
+
+
 def measure(options: argparse.Namespace) -> tuple[str, dict[str, object]]:
     """Run all rounds; the Markdown and the figures."""
     with (
         served_gateway(jobs_per_model=1) as gateway,
+        empty_service() as empty_url,
         other_process() as clients,
         other_process() as crowd,
     ):
         machine = Machine(gateway.triton_version())
-        file_id, job_ids = prepare(gateway, options.jobs)
-        rounds = [
-            _round(gateway, clients, crowd, (file_id, job_ids), options, number)
-            for number in range(options.rounds)
-        ]
-        before = resident_mib(gateway)
-        sent = 0
-        while sent < options.memory_requests:
-            run = clients.submit(click, gateway.url, file_id, options.clients, 5.0).result()
-            sent += len(run.latencies_s)
-        after = resident_mib(gateway)
+        stage = Stage(gateway, empty_url, clients, crowd, *prepare(gateway, options.jobs))
+        rounds = [_round(stage, options, number) for number in range(options.rounds)]
+        memory = _memory(stage, options)
     report = machine.report()
+    figures: dict[str, object] = {"machine": report, "rounds": rounds, "memory": memory}
+    words = (
+        f"Memory of the gateway: {memory['before_mib']:.0f} MiB, after {memory['requests']:.0f} "
+        f"more requests {memory['after_mib']:.0f} MiB."
+    )
+    return "\n".join([describe(report), "", *_tables(rounds), "", words]), figures
+
+
+def _round(stage: Stage, options: argparse.Namespace, number: int) -> Round:
+    order = [ALONE, ELSEWHERE, CROWDED]
+    turn = number % len(order)
+    return {variant: _one(stage, options, variant) for variant in order[turn:] + order[:turn]}
+
+
+def _one(stage: Stage, options: argparse.Namespace, variant: str) -> dict[str, float]:
+    around: Future[CrowdRun] | None = None
+    lasts_s = options.seconds + 2 * SETTLE_S
+    if variant != ALONE:
+        url = stage.gateway.url if variant == CROWDED else stage.empty_url
+        people = (options.pollers, options.streams)
+        around = stage.crowd.submit(gather_a_crowd, url, stage.job_ids, *people, lasts_s)
+        time.sleep(SETTLE_S)
+    before = stage.gateway.processor_s()
+    run = stage.click(options.clients, options.seconds)
     figures = {
-        "machine": report,
-        "rounds": rounds,
-        "memory": {"requests": sent, "before": before, "after": after},
+        "requests_per_s": len(run.latencies_s) / run.wall_s,
+        "p50_ms": 1000 * percentile(run.latencies_s, 50),
+        "p99_ms": 1000 * percentile(run.latencies_s, 99),
+        "errors": float(run.errors),
+        "gateway_cores": (stage.gateway.processor_s() - before) / run.wall_s,
+        "clients_cores": run.processor_s / run.wall_s,
     }
-    memory = f"Memory of the gateway: {before:.0f} MiB, after {sent} more requests {after:.0f} MiB."
-    return "\n".join([describe(report), "", *_table(rounds), memory]), figures
+    if around is not None:
+        seen = around.result()
+        figures |= seen.summary() | {"crowd_cores": seen.processor_s / lasts_s}
+    return figures
 
 
-def _round(
-    gateway: ServedGateway,
-    clients: ProcessPoolExecutor,
-    crowd: ProcessPoolExecutor,
-    subject: tuple[str, list[str]],
-    options: argparse.Namespace,
-    number: int,
-) -> dict[str, dict[str, object]]:
-    file_id, job_ids = subject
-    seen: dict[str, dict[str, object]] = {}
-    order = (ALONE, CROWDED) if number % 2 == 0 else (CROWDED, ALONE)
-    for variant in order:
-        around: Future[Crowd] | None = None
-        if variant == CROWDED:
-            lasts = options.seconds + 2 * SETTLE_S
-            around = crowd.submit(
-                gather_a_crowd, gateway.url, job_ids, options.pollers, options.streams, lasts
-            )
-            time.sleep(SETTLE_S)
-        run = clients.submit(click, gateway.url, file_id, options.clients, options.seconds).result()
-        seen[variant] = {
-            "requests_per_s": len(run.latencies_s) / run.wall_s,
-            "p50_ms": 1000 * percentile(run.latencies_s, 50),
-            "p99_ms": 1000 * percentile(run.latencies_s, 99),
-            "errors": run.errors,
-            "crowd": asdict(around.result()) if around else None,
-        }
-    return seen
+def _memory(stage: Stage, options: argparse.Namespace) -> dict[str, float]:
+    before, sent = resident_mib(stage.gateway), 0
+    while sent < options.memory_requests:
+        sent += len(stage.click(options.clients, 5.0).latencies_s)
+    after = resident_mib(stage.gateway)
+    return {"requests": float(sent), "before_mib": before, "after_mib": after}
 
 
-def _table(rounds: list[dict[str, dict[str, object]]]) -> list[str]:
+def _tables(rounds: list[Round]) -> list[str]:
     def column(variant: str, name: str) -> list[float]:
-        return [float(round_[variant][name]) for round_ in rounds]  # type: ignore[arg-type]
+        return [round_[variant][name] for round_ in rounds]
 
-    share = ratios(column(CROWDED, "requests_per_s"), column(ALONE, "requests_per_s"))
+    def show(variant: str, name: str, digits: int) -> str:
+        return spread(column(variant, name)).show(digits)
+
+    rates = {variant: column(variant, "requests_per_s") for variant in (ALONE, ELSEWHERE, CROWDED)}
     rows = [
         [
             variant,
-            spread(column(variant, "requests_per_s")).show(0),
-            spread(column(variant, "p50_ms")).show(1),
-            spread(column(variant, "p99_ms")).show(1),
-            share.show() if variant == CROWDED else "1",
+            show(variant, "requests_per_s", 0),
+            show(variant, "p50_ms", 1),
+            show(variant, "p99_ms", 1),
+            ratios(rates[variant], rates[ALONE]).show(),
+            ratios(rates[variant], rates[ELSEWHERE]).show(),
             str(int(sum(column(variant, "errors")))),
         ]
-        for variant in (ALONE, CROWDED)
+        for variant in rates
     ]
-    headers = ("variant", "req/s", "p50 ms", "p99 ms", "req/s / alone", "errors")
-    crowds = [round_[CROWDED]["crowd"] for round_ in rounds]
-    return [markdown_table(headers, rows), "", f"The crowd, by round: {crowds}."]
+    headers = ("variant", "masks/s", "p50 ms", "p99 ms", "/ alone", "/ empty service", "errors")
+    crowds = [
+        [
+            variant,
+            str(int(sum(column(variant, "polls")))),
+            show(variant, "poll_p50_ms", 1),
+            show(variant, "poll_p99_ms", 1),
+            str(int(sum(column(variant, "poll_errors") + column(variant, "stream_errors")))),
+        ]
+        for variant in (ELSEWHERE, CROWDED)
+    ]
+    cores = [
+        [
+            variant,
+            show(variant, "gateway_cores", 2),
+            show(variant, "clients_cores", 2),
+            "0" if variant == ALONE else show(variant, "crowd_cores", 2),
+        ]
+        for variant in rates
+    ]
+    return [
+        markdown_table(headers, rows),
+        "",
+        markdown_table(("the crowd", "polls", "p50 ms", "p99 ms", "errors"), crowds),
+        "",
+        markdown_table(("cores busy", "gateway", "mask clients", "crowd's own process"), cores),
+    ]
 
 
 def main() -> None:
@@ -173,7 +227,7 @@ def main() -> None:
     for name, default in (("rounds", 5), ("clients", 16), ("pollers", 200), ("streams", 200)):
         parser.add_argument(f"--{name}", type=positive, default=default)
     parser.add_argument("--jobs", type=positive, default=200, help="Jobs that wait.")
-    parser.add_argument("--seconds", type=float, default=10.0, help="Of clicking, each variant.")
+    parser.add_argument("--seconds", type=float, default=8.0, help="Of clicking, each variant.")
     parser.add_argument("--memory-requests", type=positive, default=10_000)
     add_output_option(parser)
     options = parser.parse_args()

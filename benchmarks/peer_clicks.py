@@ -21,6 +21,7 @@ from pathlib import Path
 from benchmarks.clicks import PICTURES, ClickRun, new_pictures, photograph
 from benchmarks.direct_clicks import find_click, run_direct
 from benchmarks.figures import Spread, percentile, ratios, spread
+from benchmarks.flat_cpu import flat_table
 from benchmarks.machine import Machine, describe
 from benchmarks.mask_clients import gateway_server, peer_server, run_clicks
 from benchmarks.options import add_output_option, positive, recorded
@@ -45,6 +46,8 @@ class RoundFigures:
     p99_ms: float
     requests_per_s: float
     cpu_ms: float
+    triton_cpu_ms: float = 0.0
+    """What of it was Triton's."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Contender:
 
     click: Callable[[Sequence[bytes], int], ClickRun]
     processor_s: Callable[[], float]
+    triton_s: Callable[[], float] = lambda: 0.0
+    """Triton's share of it."""
 
 
 def rounds_of(
@@ -83,9 +88,10 @@ def _round(
     start = round_ % len(names)
     measured, masks = [], {}
     for name in names[start:] + names[:start]:
-        before = contenders[name].processor_s()
-        run = contenders[name].click(pictures, concurrency)
-        used = contenders[name].processor_s() - before
+        contender = contenders[name]
+        before, triton_before = contender.processor_s(), contender.triton_s()
+        run = contender.click(pictures, concurrency)
+        used = contender.processor_s() - before
         masks[name] = run.masks
         measured.append(
             RoundFigures(
@@ -96,6 +102,7 @@ def _round(
                 p99_ms=percentile(run.latencies_s, 99) * 1000,
                 requests_per_s=len(pictures) / run.wall_s,
                 cpu_ms=used * 1000 / len(pictures),
+                triton_cpu_ms=(contender.triton_s() - triton_before) * 1000 / len(pictures),
             )
         )
     differing = [name for name in masks if masks[name] != masks[names[0]]]
@@ -125,10 +132,11 @@ def contenders_of(
         return run
 
     found = {
-        DIRECT: Contender(direct, gateway.triton_processor_s),
+        DIRECT: Contender(direct, gateway.triton_processor_s, gateway.triton_processor_s),
         GATEWAY: Contender(
             over_http(GATEWAY, gateway.url),
             lambda: gateway.processor_s() + gateway.triton_processor_s(),
+            gateway.triton_processor_s,
         ),
     }
     for name, (url, processor_s) in peers.items():
@@ -137,27 +145,38 @@ def contenders_of(
 
 
 def section(figures: Sequence[RoundFigures]) -> str:
-    """The Markdown: one table per concurrency, and how flat the gateway's processor time is."""
+    """The Markdown: one table per concurrency, and how flat the processor time is over them."""
     parts = []
     for concurrency in dict.fromkeys(entry.concurrency for entry in figures):
         servers = dict.fromkeys(entry.server for entry in figures)
         rows = [table_row(figures, server, concurrency) for server in servers]
         parts.append(f"Clients: {concurrency}\n\n{markdown_table(_HEADERS, rows)}")
-    low, high = cpu_range(figures, GATEWAY)
-    parts.append(
-        f"CPU per request of gateway and Triton over all concurrencies: {low:.1f} to {high:.1f} ms "
-        f"({(high / low - 1):.0%} apart)."
-    )
+    parts.append(flat_table(cpu_by_clients(figures)))
     return "\n\n".join(parts)
 
 
-def cpu_range(figures: Sequence[RoundFigures], server: str) -> tuple[float, float]:
-    """Lowest and highest of the medians by concurrency."""
-    medians = [
-        spread(_column(figures, server, concurrency, "cpu_ms")).median
-        for concurrency in dict.fromkeys(entry.concurrency for entry in figures)
-    ]
-    return min(medians), max(medians)
+def cpu_by_clients(figures: Sequence[RoundFigures]) -> dict[str, dict[int, float]]:
+    """Medians of the processor time per request, ms; the gateway's also apart from its Triton's.
+
+    Triton's falls where requests share a batch; what must not grow with the clients is the rest.
+    """
+    clients = list(dict.fromkeys(entry.concurrency for entry in figures))
+
+    def medians(server: str, cost: Callable[[RoundFigures], float]) -> dict[int, float]:
+        return {
+            count: spread(
+                [cost(f) for f in figures if (f.server, f.concurrency) == (server, count)]
+            ).median
+            for count in clients
+        }
+
+    found = {
+        "gateway's own": medians(GATEWAY, lambda figure: figure.cpu_ms - figure.triton_cpu_ms),
+        "its Triton's": medians(GATEWAY, lambda figure: figure.triton_cpu_ms),
+    }
+    for server in dict.fromkeys(entry.server for entry in figures):
+        found[server] = medians(server, lambda figure: figure.cpu_ms)
+    return found
 
 
 def table_row(figures: Sequence[RoundFigures], server: str, concurrency: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,7 +132,9 @@ def test_the_defaults_stand_where_nothing_beats_them() -> None:
     assert "The defaults stand" in tuning.section("m", 8, proposal, 3)
 
 
-def click_round(server: str, clients: int, rate: float, cpu: float) -> peer_clicks.RoundFigures:
+def click_round(
+    server: str, clients: int, rate: float, cpu: float, triton: float
+) -> peer_clicks.RoundFigures:
     return peer_clicks.RoundFigures(
         server=server,
         concurrency=clients,
@@ -140,18 +143,23 @@ def click_round(server: str, clients: int, rate: float, cpu: float) -> peer_clic
         p99_ms=2,
         requests_per_s=rate,
         cpu_ms=cpu,
+        triton_cpu_ms=triton,
     )
 
 
 def test_peers_are_compared_with_the_direct_client_and_cpu_over_clients() -> None:
     figures = [
-        click_round(server, clients, rate, cpu)
-        for clients, cpu in ((1, 40.0), (64, 44.0))
+        click_round(server, clients, rate, cpu, triton)
+        for clients, cpu, triton in ((1, 50.0, 20.0), (64, 41.5, 10.0))
         for server, rate in ((peer_clicks.DIRECT, 10.0), (peer_clicks.GATEWAY, 12.0))
     ]
     assert peer_clicks.rate_ratio(figures, peer_clicks.GATEWAY, 64).median == 1.2
-    assert peer_clicks.cpu_range(figures, peer_clicks.GATEWAY) == (40.0, 44.0)
-    assert "10% apart" in peer_clicks.section(figures)
+    costs = peer_clicks.cpu_by_clients(figures)
+    assert costs["gateway's own"] == {1: 30.0, 64: 31.5}
+    assert costs["its Triton's"] == {1: 20.0, 64: 10.0}
+    text = peer_clicks.section(figures)
+    assert re.search(r"gateway's own +\| +30.0 \| +31.5 \| +5.0% \| +yes", text)
+    assert re.search(r"\| gateway +\| +50.0 \| +41.5 \| +20.5% \| +no", text)
 
 
 def test_generations_are_compared_round_by_round() -> None:
