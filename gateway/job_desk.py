@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
 
+from gateway import job_glance
 from gateway.errors import NotFoundError, RetouchError, TooManyJobsError
 from gateway.generation import PaintingOrder
 from gateway.job import Job, JobEvent, JobPriority, JobStatus, NewJob, OnceKey, Submission
 from gateway.job_eta import Eta
+from gateway.job_glance import Glance
 from gateway.jobs import JobQueue
 from gateway.keys.api_key import ApiKey
 from gateway.keys.owner import current_owner, may_see
@@ -95,6 +97,13 @@ class JobDesk:
         if not may_see(job.owner):
             raise NotFoundError(f"There is no job {job_id[:80]!r}.")
         return job
+
+    async def glance(self, job_id: str) -> Glance:
+        """The job as it is now and its place in line, in one look; raises as `get`."""
+        seen = await self._queue.database.call(job_glance.glance, job_id)
+        if not may_see(seen.job.owner):
+            raise NotFoundError(f"There is no job {job_id[:80]!r}.")
+        return seen
 
     async def latest(self, *, status: JobStatus | None, limit: int, after: str | None) -> list[Job]:
         """Newest first; `after` continues behind that job; raises as `get`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import uuid
+import random
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -29,7 +29,7 @@ class RequestIdMiddleware:
             return
         request = Request(scope, receive)
         sent = request.headers.get("x-request-id", "")[:_MAX_LENGTH]
-        request_id = request.state.request_id = sent or uuid.uuid4().hex
+        request_id = request.state.request_id = sent or f"{random.getrandbits(128):032x}"
         current_request_id.set(request_id)
         started = False
 

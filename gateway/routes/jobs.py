@@ -17,7 +17,7 @@ from gateway.errors import ConflictError, GoneError, InvalidRequestError, Retouc
 from gateway.generation import TASK_MODELS
 from gateway.job import Job, JobEvent, JobFailure, JobStatus, OnceKey
 from gateway.job_pictures import resolve_pictures
-from gateway.job_view import view_of
+from gateway.job_view import view_at, view_of
 from gateway.keys.owner import current_owner
 from gateway.multipart import read_body
 from gateway.pictures import Pictures
@@ -116,13 +116,14 @@ async def list_jobs(
 
 @router.get("/{job_id}")
 async def get_job(
-    job: JobDep, jobs: JobsDep, pictures: PicturesDep, response: Response, wait: Wait = 0
+    job_id: str, services: ServicesDep, response: Response, wait: Wait = 0
 ) -> JobView:
     """The job as it is now, or when it ends."""
     if wait:
-        job = await jobs.wait(job.id, timeout_s=wait)
-    response.headers.update(timing_headers(job))
-    return await view_of(job, jobs, pictures)
+        await services.jobs.wait(job_id, timeout_s=wait)
+    seen = await services.jobs.glance(job_id)
+    response.headers.update(timing_headers(seen.job))
+    return await view_at(seen, services.jobs, services.pictures)
 
 
 @router.post("/{job_id}/cancel")
