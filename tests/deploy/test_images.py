@@ -1,14 +1,18 @@
 """The Dockerfiles: linted, and held against what the product promises of them."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+MODEL_PACKAGES = {"qwen_serving", "mask_serving"}
+"""In the model repository, which is copied as a whole."""
 DOCKERFILES = sorted((ROOT / "deploy").glob("*/Dockerfile"))
 
 
@@ -47,6 +51,10 @@ def test_images_are_pinned_unprivileged_and_checked(dockerfile: Path) -> None:
 def test_what_is_copied_is_there_and_not_ignored(dockerfile: Path) -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     kept = {line[1:] for line in ignored if line.startswith("!")}
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "packages"
+    ]
+    assert {name.partition(".")[0] for name in packages} <= kept | MODEL_PACKAGES
     for line in instructions(dockerfile):
         words = line.split()
         if words[0] != "COPY" or words[1].startswith("--from") or words[1] == ".":
@@ -55,6 +63,26 @@ def test_what_is_copied_is_there_and_not_ignored(dockerfile: Path) -> None:
             assert (ROOT / source).exists(), f"{source} is missing"
             parents = {str(parent) for parent in (Path(source), *Path(source).parents)}
             assert parents & kept, f"{source} is left out by .dockerignore"
+
+
+def test_every_package_is_in_what_the_gateway_image_copies(tmp_path: Path) -> None:
+    lines = instructions(ROOT / "deploy" / "gateway" / "Dockerfile")
+    copies = [line.split()[1:-1] for line in lines if line.startswith("COPY") and "--" not in line]
+    for source in (source for words in copies for source in words):
+        if (ROOT / source).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", ".versions", "[0-9]*")
+            shutil.copytree(ROOT / source, tmp_path / source, ignore=ignored)
+        else:
+            shutil.copy(ROOT / source, tmp_path / source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [*command, "--wheel-dir", tmp_path, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        carried = set(wheel.namelist())
+    assert {"retouch_client/__init__.py", "gateway/playground/static/index.html"} <= carried
+    assert any(name.startswith("export_scripts/demo/") for name in carried)
 
 
 def test_the_gateway_image_brings_no_torch() -> None:
