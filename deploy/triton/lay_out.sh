@@ -27,6 +27,12 @@ lay_out() {
 }
 
 mkdir -p "$served"
+if [ "$served" -ef "$weights" ] || [ "$served" -ef "$code" ]; then
+  echo "RETOUCH_MODEL_REPOSITORY is $served, which is laid out anew: it must be a folder of its own" >&2
+  exit 1
+fi
+# A container that starts again may find an older layout, with versions that the volume no longer has.
+find "$served" -mindepth 1 -delete
 for folder in "$code"/*/; do
   model=$(basename "$folder")
   if [ -f "$folder/config.pbtxt" ]; then

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,6 +142,47 @@ def test_what_is_served_is_the_images_code_with_the_volumes_weights(tmp_path: Pa
     assert "operator" in (served / model / "config.pbtxt").read_text()
     assert (served / "exported" / "1" / "model.py").read_text() == "# its own"
     assert not (served / "exported" / "1" / "model.py").is_symlink()
+
+
+def test_what_the_volume_no_longer_has_is_not_served_after_a_restart(tmp_path: Path) -> None:
+    code, weights = (
+        image_code(tmp_path / "code", "identity"),
+        volume(tmp_path / "models", "identity"),
+    )
+    (weights / "identity" / "4").mkdir()
+    (weights / "identity" / "4" / "weights").write_text("2")
+    (weights / "exported" / "1").mkdir(parents=True)
+    (weights / "exported" / "config.pbtxt").write_text("# made by an export")
+    served = tmp_path / "repository"
+    environment = os.environ | {
+        "MODEL_CODE": str(code),
+        "MODEL_WEIGHTS": str(weights),
+        "RETOUCH_MODEL_REPOSITORY": str(served),
+    }
+    subprocess.run([SCRIPTS / "lay_out.sh"], env=environment, check=True)
+    assert (served / "identity" / "4").is_dir()
+    shutil.rmtree(weights / "identity" / "4")  # an operator goes back to version 3
+    shutil.rmtree(weights / "exported")
+    subprocess.run([SCRIPTS / "lay_out.sh"], env=environment, check=True)
+    assert (served / "identity" / "3" / "weights" / "numbers").read_text() == "1"
+    assert not (served / "identity" / "4").exists()
+    assert not (served / "exported").exists()
+
+
+@pytest.mark.parametrize("folder", ["models", "code"])
+def test_a_layout_over_the_volume_or_the_code_is_refused(tmp_path: Path, folder: str) -> None:
+    environment = os.environ | {
+        "MODEL_CODE": str(image_code(tmp_path / "code", "identity")),
+        "MODEL_WEIGHTS": str(volume(tmp_path / "models", "identity")),
+        "RETOUCH_MODEL_REPOSITORY": str(tmp_path / folder),
+    }
+    done = subprocess.run(
+        [SCRIPTS / "lay_out.sh"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "a folder of its own" in done.stderr
+    assert (tmp_path / "models" / "identity" / "3" / "weights" / "numbers").exists()
+    assert (tmp_path / "code" / "identity" / "config.pbtxt").exists()
 
 
 def test_an_empty_volume_is_told_and_ends_the_start(tmp_path: Path) -> None:
