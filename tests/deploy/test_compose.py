@@ -132,6 +132,28 @@ def test_the_store_is_the_release_that_the_tests_run_and_tells_nobody() -> None:
     assert "-master.telemetry=false" in SERVICES["store"]["command"]
 
 
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_root_into_which_compose_copies_configs_can_be_written(name: str) -> None:
+    """Compose ends with `container rootfs is marked read-only` otherwise."""
+    written = {c["source"] for c in SERVICES[name].get("configs", [])}
+    assert not (written and SERVICES[name].get("read_only")), f"{name} cannot be created"
+
+
+def test_the_example_passwords_are_fit_for_an_address_and_for_json() -> None:
+    given = dict(
+        line.split("=", 1)
+        for line in (ROOT / ".env.example").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    secrets = [value for name, value in given.items() if name.endswith(("PASSWORD", "KEY"))]
+    assert all(re.fullmatch(r"[\w-]*", value) for value in secrets), secrets
+    assert set(given["COMPOSE_PROFILES"].split(",")) <= {"gpu", "cpu", "observability"}
+
+
+def test_postgres_counts_as_healthy_over_the_way_that_others_take() -> None:
+    assert "--host=127.0.0.1" in SERVICES["postgres"]["healthcheck"]["test"]
+
+
 def test_the_stores_configuration_is_json() -> None:
     content = COMPOSE["configs"]["store-identities"]["content"]
     assert json.loads(content)["identities"][0]["name"] == "retouch"
