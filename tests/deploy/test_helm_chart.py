@@ -1,34 +1,30 @@
 """The chart, rendered by Helm: against Kubernetes' and KEDA's schemas, and what it promises."""
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
 
 from gateway.settings import Settings
 from gateway.triton_endpoints import TritonEndpoints
-from tests.deploy.helm import CHART, VALUES, helm, render
+from tests.deploy.helm import (
+    CHART,
+    EVERYTHING,
+    VALUES,
+    Manifest,
+    helm,
+    manifests,
+    of_kind,
+    pods,
+    render,
+)
 
-EVERYTHING = {
-    "autoscaling__enabled": "true",
-    "export__enabled": "true",
-    "gateway__ingress__enabled": "true",
-    "gateway__ingress__tlsSecret": "tls",
-    "store__endpoint": "http://store:8333",
-    "store__allowHttp": "true",
-}
 KUBERNETES = ("1.29", "1.33", "1.37")
 MADE_BY_EXPORTS = {"clip_text", "clip_image", "lama"}
 """Models without a folder in the checkout."""
-Manifest = dict[str, Any]
-
-
-def manifests(**values: object) -> list[Manifest]:
-    return [document for document in yaml.safe_load_all(render(**values)) if document]
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +35,6 @@ def whole() -> list[Manifest]:
 @pytest.fixture(scope="module")
 def plain() -> list[Manifest]:
     return manifests()
-
-
-def of_kind(documents: list[Manifest], kind: str) -> dict[str, Manifest]:
-    return {d["metadata"]["name"]: d for d in documents if d["kind"] == kind}
-
-
-def pods(documents: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    for document in documents:
-        if document["kind"] in ("Deployment", "StatefulSet", "Job"):
-            yield document["metadata"]["name"], document["spec"]["template"]
 
 
 def test_helm_lint() -> None:
@@ -236,3 +222,40 @@ def test_secrets_are_demanded_or_yours() -> None:
 def test_values_that_mean_nothing_are_refused(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=name.rpartition(".")[2]):
         render(**{name.replace(".", "__"): value})
+
+
+def test_no_service_of_the_namespace_can_set_a_setting(whole: list[Manifest]) -> None:
+    for name, pod in pods(whole):
+        assert pod["spec"]["enableServiceLinks"] is False, f"{name}: RETOUCH_PORT=tcp://..."
+
+
+def test_a_changed_secret_brings_new_pods() -> None:
+    marks = {}
+    for url in ("postgresql://one/retouch", "postgresql://two/retouch"):
+        for name, pod in pods(manifests(secrets__databaseUrl=url)):
+            if "triton" not in name:
+                marks.setdefault(name, set()).add(pod["metadata"]["annotations"]["checksum/secret"])
+    assert {name: len(seen) for name, seen in marks.items()} == {
+        "shop-gateway": 2,
+        "shop-worker": 2,
+    }
+
+
+def test_further_ways_out_are_for_gateways_and_workers_alone() -> None:
+    rule = "networkPolicy__extraEgress[0]__ports[0]__port"
+    policies = of_kind(manifests(**{rule: "4318"}), "NetworkPolicy")
+    opened = {
+        name
+        for name, policy in policies.items()
+        for rules in policy["spec"].get("egress", [])
+        if {"port": 4318} in rules.get("ports", [])
+    }
+    assert opened == {"shop-gateway", "shop-worker"}
+
+
+def test_names_are_resolved_by_the_cluster_or_its_nodes_cache(plain: list[Manifest]) -> None:
+    for part in ("gateway", "worker"):
+        rules = of_kind(plain, "NetworkPolicy")[f"shop-{part}"]["spec"]["egress"]
+        dns = next(rule for rule in rules if rule["ports"][0]["port"] == 53)
+        assert {"namespaceSelector": {}} in dns["to"]
+        assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in dns["to"]

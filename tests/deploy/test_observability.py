@@ -93,16 +93,15 @@ async def test_the_gateways_metrics_that_are_asked_for_exist(tmp_path: Path) -> 
     assert asked <= set(re.findall(r"^(\w+)", exposed, re.MULTILINE))
 
 
-def test_promtool_accepts_configuration_and_rules() -> None:
+@pytest.mark.parametrize("file", ["prometheus.yml", "kubernetes.yml"])
+def test_promtool_accepts_configuration_and_rules(tmp_path: Path, file: str) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
-    command = [
-        promtool,
-        "check",
-        "config",
-        "--syntax-only",
-        DEPLOY / "prometheus" / "prometheus.yml",
-    ]
+    shutil.copytree(DEPLOY / "prometheus", tmp_path, dirs_exist_ok=True)
+    # Debian's promtool is built without Kubernetes: how pods are found is not checked here.
+    text = re.sub(r"kubernetes_sd_configs: .*", "static_configs: []", (tmp_path / file).read_text())
+    (tmp_path / file).write_text(text)
+    command = [promtool, "check", "config", "--syntax-only", tmp_path / file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -66,6 +66,17 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- end }}
 
+{{- /* One more or one less at a time: a Triton takes minutes to load, a worker or Triton that goes must drain. */}}
+{{- define "retouch.pace" -}}
+horizontalPodAutoscalerConfig:
+  behavior:
+    scaleUp:
+      policies: [{ type: Pods, value: 1, periodSeconds: {{ .Values.autoscaling.scaleUpSeconds }} }]
+    scaleDown:
+      stabilizationWindowSeconds: {{ .Values.autoscaling.cooldownSeconds }}
+      policies: [{ type: Pods, value: 1, periodSeconds: {{ .Values.autoscaling.cooldownSeconds }} }]
+{{- end }}
+
 {{- define "retouch.pullSecrets" -}}
 {{- with .Values.images.pullSecrets }}
 imagePullSecrets: {{ toJson . }}
