@@ -13,10 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gateway import job_store
+from gateway import job_lookup
 from gateway.errors import RetouchError
 from gateway.job_database import JobDatabase
-from gateway.job_store import Change
+from gateway.job_lookup import Change
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class JobChanges:
                 logger.exception("watching jobs failed", extra={"event": "job_watch"})
 
     async def _ask(self) -> None:
-        found = await self._database.call(job_store.changes, list(self._waiting))
+        found = await self._database.call(job_lookup.changes, list(self._waiting))
         for job_id in list(self._waiting):
             if found.get(job_id) != self._seen.get(job_id):
                 self.wake(job_id)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gateway import job_store
+from gateway import job_lookup, job_store
 from gateway.errors import (
     InferenceError,
     InferenceTimeoutError,
@@ -210,7 +210,7 @@ class JobExecution:
 
     async def _still_holds(self, fence: Fence) -> bool:
         try:
-            found = await self._database.call(job_store.changes, [fence.job_id])
+            found = await self._database.call(job_lookup.changes, [fence.job_id])
         except RetouchError:  # nothing is known: go on
             return True
         change = found.get(fence.job_id)

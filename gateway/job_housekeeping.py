@@ -67,6 +67,18 @@ def live_tickets(database: JobDatabase, *, limit: int = 500) -> list[Ticket]:
         return [ticket_of(row) for row in connection.execute(query)]
 
 
+def not_in_line(database: JobDatabase, *, limit: int = 500) -> list[Ticket]:
+    """Waiting jobs that no engine was told of: what was to tell it died in between."""
+    query = (
+        sa.select(jobs.c.id, jobs.c.ticket, jobs.c.model, jobs.c.rank, jobs.c.lap)
+        .where(jobs.c.status == JobStatus.QUEUED.value, jobs.c.in_line < jobs.c.ticket)
+        .order_by(jobs.c.seq)
+        .limit(limit)
+    )
+    with database.reading() as connection:
+        return [ticket_of(row) for row in connection.execute(query)]
+
+
 def pulse(database: JobDatabase) -> JobsPulse:
     """Jobs by status, and how long the oldest ones wait."""
     oldest = sa.select(sa.func.min(jobs.c.created_at))

@@ -20,6 +20,7 @@ from gateway.job_changes import JobChanges
 from gateway.job_database import JobDatabase
 from gateway.job_engine import JobEngine
 from gateway.job_execution import too_late
+from gateway.job_line import JobLine
 
 logger = logging.getLogger(__name__)
 _KEEP_USED_TICKETS_S = 3600.0
@@ -48,6 +49,7 @@ class JobUpkeep:
         self,
         database: JobDatabase,
         engine: JobEngine,
+        line: JobLine,
         changes: JobChanges,
         *,
         worker_id: str | None,
@@ -55,6 +57,7 @@ class JobUpkeep:
     ) -> None:
         self._database = database
         self._engine = engine
+        self._line = line
         self._changes = changes
         self._worker_id = worker_id
         self._limits = limits
@@ -82,7 +85,7 @@ class JobUpkeep:
         while True:
             for part in (
                 self._beat,
-                self._tell_engine,
+                self._line.put_forgotten,
                 self._end_late_jobs,
                 self._take_over,
                 self._check_line,
@@ -104,14 +107,6 @@ class JobUpkeep:
     async def _beat(self) -> None:
         if self._worker_id is not None:
             await self._database.call(job_housekeeping.beat, self._worker_id)
-
-    async def _tell_engine(self) -> None:
-        """Put in line what was accepted, or handed back, by a process that then died."""
-        tickets = await self._database.call(job_store.not_in_line)
-        for ticket in tickets:
-            await self._engine.enqueue(ticket)
-        if tickets:
-            await self._database.call(job_store.note_in_line, tickets)
 
     async def _end_late_jobs(self) -> None:
         late = await self._database.call(job_housekeeping.past_deadline)

@@ -9,13 +9,11 @@ id, kept with the job, so that a watcher may come late or come back, to any gate
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-from gateway import job_housekeeping, job_store, job_submission
-from gateway.errors import ConflictError, GoneError, RetouchError, StoreUnavailableError
+from gateway import job_housekeeping, job_lookup, job_store, job_submission
+from gateway.errors import ConflictError, GoneError, StoreUnavailableError
 from gateway.job import (
     Job,
     JobEvent,
@@ -24,7 +22,6 @@ from gateway.job import (
     NewJob,
     OnceKey,
     Submission,
-    Ticket,
 )
 from gateway.job_changes import JobChanges
 from gateway.job_database import JobDatabase
@@ -32,13 +29,13 @@ from gateway.job_engine import JobEngine
 from gateway.job_execution import JobExecution, Runner, UntilReady
 from gateway.job_forecasts import JobForecasts
 from gateway.job_limits import JobLimits
+from gateway.job_line import JobLine
 from gateway.job_reporter import JobReporter
 from gateway.job_rows import ticket_for
 from gateway.job_upkeep import JobUpkeep
+from gateway.job_watching import JobWatching
 
 __all__ = ["JobLimits", "JobQueue", "JobReporter", "Runner"]
-logger = logging.getLogger(__name__)
-_ENQUEUE_TIMEOUT_S = 5.0
 _HAND_BACK_S = 5.0
 _OPEN_TIMEOUT_S = 60.0
 
@@ -68,6 +65,8 @@ class JobQueue:
         self._limits = limits or JobLimits()
         self._works = works
         self._changes = JobChanges(database, poll_s=self._limits.poll_s)
+        self._line = JobLine(database, engine)
+        self._watching = JobWatching(database, self._changes)
         self._execution = JobExecution(
             runner,
             database,
@@ -79,6 +78,7 @@ class JobQueue:
         self._upkeep = JobUpkeep(
             database,
             engine,
+            self._line,
             self._changes,
             worker_id=worker_id if works else None,
             limits=self._limits.upkeep,
@@ -100,7 +100,7 @@ class JobQueue:
         try:
             async with asyncio.timeout(_OPEN_TIMEOUT_S):
                 await self.database.insist(JobDatabase.prepare)
-                await self._start_engine()
+                await self._line.open(self._execution.run if self._works else None)
         except TimeoutError:
             message = f"The job database did not answer within {_OPEN_TIMEOUT_S:.0f} s."
             raise StoreUnavailableError(message) from None
@@ -113,6 +113,7 @@ class JobQueue:
         if not self._open:
             return
         self._open = False
+        self._watching.close()
         self._execution.refuse()
         busy_s = self._limits.drain_s + _HAND_BACK_S if self._execution.is_busy else 0.0
         draining = asyncio.create_task(self._execution.drain(self._limits.drain_s))
@@ -143,7 +144,7 @@ class JobQueue:
             keep_s=self._limits.keep_s,
         )
         if not accepted.replayed:
-            await self._put_in_line(ticket_for(accepted.job))
+            await self._line.put(ticket_for(accepted.job))
         return accepted
 
     async def find_submission(self, once: OnceKey) -> Submission | None:
@@ -160,7 +161,7 @@ class JobQueue:
         Raises:
             NotFoundError: no such job.
         """
-        return await self.database.call(job_store.get, job_id)
+        return await self._watching.get(job_id)
 
     async def latest(
         self,
@@ -172,7 +173,7 @@ class JobQueue:
     ) -> list[Job]:
         """Newest first; `after` continues behind that job; `owner` leaves the others' out."""
         return await self.database.call(
-            job_store.latest, status=status, limit=limit, after=after, owner=owner
+            job_lookup.latest, status=status, limit=limit, after=after, owner=owner
         )
 
     async def queue_position(self, job: Job) -> int | None:
@@ -230,64 +231,17 @@ class JobQueue:
 
     async def past_events(self, job_id: str, *, after: int = 0) -> list[JobEvent]:
         """Events so far with an id above `after`."""
-        return await self.database.call(job_store.events_after, job_id, after)
+        return await self._watching.past_events(job_id, after=after)
 
-    async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
+    def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """Events with an id above `after`, past ones first; ends behind the last one.
 
         Raises:
             NotFoundError: no such job.
             GoneError: it has expired, and its events with it.
         """
-        if (await self.get(job_id)).status is JobStatus.EXPIRED:
-            raise GoneError(f"Job {job_id} has expired.")
-        with self._changes.subscription(job_id) as subscription:
-            while True:
-                events, over = await self._events(job_id, after)
-                for event in events:
-                    after = event.id
-                    yield event
-                    if event.is_last:
-                        return
-                if over or not self._open:
-                    return
-                await subscription.wait()
+        return self._watching.watch(job_id, after=after)
 
     async def wait(self, job_id: str, *, timeout_s: float) -> Job:
         """The job when it ends, or as it is after `timeout_s`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                with self._changes.subscription(job_id) as subscription:
-                    while not (job := await self.get(job_id)).status.is_terminal and self._open:
-                        await subscription.wait()
-                    return job
-        return await self.get(job_id)
-
-    async def _events(self, job_id: str, after: int) -> tuple[list[JobEvent], bool]:
-        """New events, and whether no more will come; nothing new while the store is away."""
-        try:
-            events = await self.past_events(job_id, after=after)
-            if events:
-                return events, False
-            found = await self.database.call(job_store.changes, [job_id])
-        except RetouchError:
-            return [], False
-        change = found.get(job_id)
-        return [], change is None or (change.status.is_terminal and change.events <= after)
-
-    async def _start_engine(self) -> None:
-        while True:
-            try:
-                return await self._engine.start(self._execution.run if self._works else None)
-            except StoreUnavailableError as error:  # it went away in between
-                logger.warning("%s Trying again.", error.message, extra={"event": "store_retry"})
-            await asyncio.sleep(1)
-
-    async def _put_in_line(self, ticket: Ticket) -> None:
-        """Tell the engine; when that fails, upkeep does it later: the job is accepted."""
-        try:
-            async with asyncio.timeout(_ENQUEUE_TIMEOUT_S):
-                await self._engine.enqueue(ticket)
-                await self.database.call(job_store.note_in_line, [ticket])
-        except (TimeoutError, RetouchError):
-            logger.warning("job %s enters the line later", ticket.job_id)
+        return await self._watching.wait(job_id, timeout_s=timeout_s)

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from gateway.cli import app
 from gateway.job import JobFailure, JobStatus, NewJob
 from gateway.job_database import JobDatabase
-from gateway.job_store import end, get
+from gateway.job_lookup import get
+from gateway.job_store import end
 from gateway.job_submission import submit
 
 Command = Callable[..., tuple[int, str]]

@@ -1,0 +1,85 @@
+"""What is read of jobs: one, the latest, their events, and whether something happened to them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from gateway.errors import NotFoundError
+from gateway.job import Job, JobEvent, JobStatus
+from gateway.job_database import JobDatabase
+from gateway.job_rows import events_of, job_of, past_events, whole_job
+from gateway.job_tables import jobs
+
+
+@dataclass(frozen=True)
+class Change:
+    """What tells a watcher or a worker whether something happened to a job."""
+
+    events: int
+    status: JobStatus
+    ticket: int
+    attempts: int
+
+
+def get(database: JobDatabase, job_id: str) -> Job:
+    """The job as it is now.
+
+    Raises:
+        NotFoundError: no such job.
+    """
+    with database.reading() as connection:
+        return find(connection, job_id)
+
+
+def latest(
+    database: JobDatabase,
+    *,
+    status: JobStatus | None,
+    limit: int,
+    after: str | None,
+    owner: str | None,
+) -> list[Job]:
+    """Newest first; `after` continues behind that job."""
+    query = whole_job.order_by(jobs.c.seq.desc()).limit(limit)
+    if status is not None:
+        query = query.where(jobs.c.status == status.value)
+    if owner is not None:
+        query = query.where(jobs.c.owner == owner)
+    with database.reading() as connection:
+        if after is not None:
+            find(connection, after)
+            mark = sa.select(jobs.c.seq).where(jobs.c.id == after).scalar_subquery()
+            query = query.where(jobs.c.seq < mark)
+        return [job_of(row) for row in connection.execute(query)]
+
+
+def events_after(database: JobDatabase, job_id: str, after: int) -> list[JobEvent]:
+    """Events with an id above `after`."""
+    with database.reading() as connection:
+        return events_of(connection.execute(past_events(job_id, after)))
+
+
+def changes(database: JobDatabase, job_ids: Collection[str]) -> dict[str, Change]:
+    """The marks of these jobs; those that are unknown are left out."""
+    columns = (jobs.c.id, jobs.c.events, jobs.c.status, jobs.c.ticket, jobs.c.attempts)
+    with database.reading() as connection:
+        rows = connection.execute(sa.select(*columns).where(jobs.c.id.in_(list(job_ids))))
+        return {
+            row.id: Change(row.events, JobStatus(row.status), row.ticket, row.attempts)
+            for row in rows
+        }
+
+
+def find(connection: sa.Connection, job_id: str) -> Job:
+    """The job as it is within a transaction.
+
+    Raises:
+        NotFoundError: no such job.
+    """
+    row = connection.execute(whole_job.where(jobs.c.id == job_id)).first()
+    if row is None:
+        raise NotFoundError(f"There is no job {job_id[:80]!r}.")
+    return job_of(row)

@@ -1,0 +1,81 @@
+"""Watches jobs: their events as they come, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from gateway import job_lookup
+from gateway.errors import GoneError, RetouchError
+from gateway.job import Job, JobEvent, JobStatus
+from gateway.job_changes import JobChanges
+from gateway.job_database import JobDatabase
+
+
+class JobWatching:
+    """What watchers in this process see; any number of them, on any job."""
+
+    def __init__(self, database: JobDatabase, changes: JobChanges) -> None:
+        self._database = database
+        self._changes = changes
+        self._open = True
+
+    def close(self) -> None:
+        """From now on nobody waits any longer; those who do, end at their next change."""
+        self._open = False
+
+    async def get(self, job_id: str) -> Job:
+        """The job as it is now.
+
+        Raises:
+            NotFoundError: no such job.
+        """
+        return await self._database.call(job_lookup.get, job_id)
+
+    async def past_events(self, job_id: str, *, after: int = 0) -> list[JobEvent]:
+        """Events so far with an id above `after`."""
+        return await self._database.call(job_lookup.events_after, job_id, after)
+
+    async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
+        """Events with an id above `after`, past ones first; ends behind the last one.
+
+        Raises:
+            NotFoundError: no such job.
+            GoneError: it has expired, and its events with it.
+        """
+        if (await self.get(job_id)).status is JobStatus.EXPIRED:
+            raise GoneError(f"Job {job_id} has expired.")
+        with self._changes.subscription(job_id) as subscription:
+            while True:
+                events, over = await self._events(job_id, after)
+                for event in events:
+                    after = event.id
+                    yield event
+                    if event.is_last:
+                        return
+                if over or not self._open:
+                    return
+                await subscription.wait()
+
+    async def wait(self, job_id: str, *, timeout_s: float) -> Job:
+        """The job when it ends, or as it is after `timeout_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                with self._changes.subscription(job_id) as subscription:
+                    while not (job := await self.get(job_id)).status.is_terminal and self._open:
+                        await subscription.wait()
+                    return job
+        return await self.get(job_id)
+
+    async def _events(self, job_id: str, after: int) -> tuple[list[JobEvent], bool]:
+        """New events, and whether no more will come; nothing new while the store is away."""
+        try:
+            events = await self.past_events(job_id, after=after)
+            if events:
+                return events, False
+            found = await self._database.call(job_lookup.changes, [job_id])
+        except RetouchError:
+            return [], False
+        change = found.get(job_id)
+        return [], change is None or (change.status.is_terminal and change.events <= after)
