@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from gateway.errors import NotFoundError, StoreUnavailableError
+from gateway.errors import NotFoundError
 from gateway.keys.api_key import ApiKey, KeyScope, PresentedKey
+from gateway.keys.lazy_tables import LazyTables
 
 _TABLES = sql.MetaData()
 _KEYS = sql.Table(
@@ -35,7 +32,10 @@ _KEYS = sql.Table(
 
 
 class KeyStore:
-    """Makes, finds and revokes keys; every method blocks."""
+    """Makes, finds and revokes keys; every method blocks.
+
+    Each may raise `StoreUnavailableError`.
+    """
 
     def __init__(self, database_url: str) -> None:
         url = sql.make_url(database_url)
@@ -43,9 +43,7 @@ class KeyStore:
             url = url.set(drivername="postgresql+psycopg")
         # pre_ping: a restart of the server must not fail the next request.
         self.engine = sql.create_engine(url, pool_pre_ping=True)
-        self._has_tables = False
-        self._making = threading.Lock()
-        """Guards the making of the tables."""
+        self._tables = LazyTables(self.engine, _TABLES)
 
     @classmethod
     def in_folder(cls, folder: Path) -> KeyStore:
@@ -74,19 +72,19 @@ class KeyStore:
             requests_per_minute=requests_per_minute,
             megapixels_per_minute=megapixels_per_minute,
         )
-        with self._begin() as connection:
+        with self._tables.begin() as connection:
             connection.execute(_KEYS.insert().values(**asdict(key)))
         return key, presented.text
 
     def get(self, key_id: str) -> ApiKey | None:
         """A key by its id, revoked or not."""
-        with self._begin() as connection:
+        with self._tables.begin() as connection:
             row = connection.execute(_KEYS.select().where(_KEYS.c.id == key_id)).mappings().first()
         return _key(row) if row else None
 
     def all(self) -> list[ApiKey]:
         """All keys, oldest first."""
-        with self._begin() as connection:
+        with self._tables.begin() as connection:
             rows = connection.execute(_KEYS.select().order_by(_KEYS.c.created_at)).mappings().all()
         return [_key(row) for row in rows]
 
@@ -103,34 +101,13 @@ class KeyStore:
             .where(_KEYS.c.id == key_id, _KEYS.c.revoked_at.is_(None))
             .values(revoked_at=time.time())
         )
-        with self._begin() as connection:
+        with self._tables.begin() as connection:
             connection.execute(statement)
 
     def any(self) -> bool:
         """Whether there ever was a key: revoking the last one opens nothing."""
-        with self._begin() as connection:
+        with self._tables.begin() as connection:
             return connection.execute(sql.select(_KEYS.c.id).limit(1)).first() is not None
-
-    @contextmanager
-    def _begin(self) -> Iterator[sql.Connection]:
-        """A transaction; the tables are made at the first, so that a start waits for nothing."""
-        try:
-            self._make_tables()
-            with self.engine.begin() as connection:
-                yield connection
-        except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-            raise StoreUnavailableError("The database of the keys cannot be reached.") from error
-
-    def _make_tables(self) -> None:
-        with self._making:
-            if self._has_tables:
-                return
-            with self.engine.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    # Two gateways that start together take turns.
-                    connection.execute(sql.text("SELECT pg_advisory_xact_lock(7236552)"))
-                _TABLES.create_all(connection)
-            self._has_tables = True
 
     def close(self) -> None:
         """Let go of connections."""

@@ -7,7 +7,9 @@ import time
 
 import sqlalchemy as sql
 from limits.aio.storage import Storage
-from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.errors import StoreUnavailableError
+from gateway.keys.lazy_tables import LazyTables
 
 _TABLES = sql.MetaData()
 _COUNTERS = sql.Table(
@@ -36,13 +38,12 @@ class DatabaseStorage(Storage):
 
     def __init__(self, engine: sql.Engine) -> None:
         super().__init__()
-        self._engine = engine
-        _TABLES.create_all(engine)
+        self._tables = LazyTables(engine, _TABLES)
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What the database raises."""
-        return SQLAlchemyError
+        """What every method raises while the database is away."""
+        return StoreUnavailableError
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count `amount` in a window of `expiry` seconds; the count after it."""
@@ -51,7 +52,7 @@ class DatabaseStorage(Storage):
         return await asyncio.to_thread(self._increment, values)
 
     def _increment(self, values: dict[str, object]) -> int:
-        with self._engine.begin() as connection:
+        with self._tables.begin() as connection:
             return int(connection.execute(_INCREMENT, values).scalar_one())
 
     async def get(self, key: str) -> int:
@@ -65,7 +66,7 @@ class DatabaseStorage(Storage):
 
     def _read(self, key: str) -> tuple[int, float]:
         query = sql.select(_COUNTERS.c.count, _COUNTERS.c.expires_at).where(_COUNTERS.c.key == key)
-        with self._engine.connect() as connection:
+        with self._tables.begin() as connection:
             row = connection.execute(query).first()
         return (int(row[0]), float(row[1])) if row else (0, time.time())
 
@@ -86,5 +87,5 @@ class DatabaseStorage(Storage):
         statement = _COUNTERS.delete()
         if key is not None:
             statement = statement.where(_COUNTERS.c.key == key)
-        with self._engine.begin() as connection:
+        with self._tables.begin() as connection:
             return connection.execute(statement).rowcount

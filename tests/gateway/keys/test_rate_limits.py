@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import RateLimitError
+from gateway.errors import RateLimitError, StoreUnavailableError
 from gateway.keys import limit_storage
 from gateway.keys.api_key import ApiKey
 from gateway.keys.key_store import KeyStore
@@ -94,3 +94,16 @@ async def test_a_key_without_limits_is_not_counted(limits: RateLimits, store: Ke
     free = store.create("b")[0]
     assert await limits.count_request(free) == {}
     await limits.count_pixels(free, 10**12)
+
+
+async def test_a_start_does_not_wait_for_the_database_and_a_count_says_that_it_is_away(
+    tmp_path: Path, key: ApiKey
+) -> None:
+    folder = tmp_path / "away"
+    store = KeyStore(f"sqlite:///{folder / 'keys.db'}")
+    limits = RateLimits.of("database", store)
+    with pytest.raises(StoreUnavailableError, match="cannot be reached"):
+        await limits.count_request(key)
+    folder.mkdir()
+    assert await limits.count_request(key)
+    store.close()
