@@ -9,6 +9,7 @@
     ├── ForbiddenError               403  the key's scope does not reach so far
     ├── NotFoundError                404
     ├── ConflictError                409
+    │   └── FileInUseError           409  a job that has not ended needs the file
     ├── GoneError                    410
     ├── PayloadTooLargeError         413
     ├── UnsupportedFormatError       415
@@ -40,6 +41,8 @@ class RetouchError(Exception):
     title = "Internal error"
     headers: Mapping[str, str] = {}
     """Further headers of the answer."""
+    members: Mapping[str, str] = {}
+    """Further members of the problem that the answer holds."""
 
     def __init__(
         self, message: str, *, code: str | None = None, pointer: str | None = None
@@ -98,6 +101,19 @@ class ConflictError(RetouchError):
     """The thing exists but is not in a state that allows this."""
 
     status, code, title = 409, "conflict", "Conflict"
+
+
+class FileInUseError(ConflictError):
+    """A job that has not ended needs the file."""
+
+    code, title = "file_in_use", "File in use"
+
+    def __init__(self, file_id: str, job_id: str) -> None:
+        super().__init__(
+            f"File {file_id} is needed by job {job_id}, which has not ended: cancel the job, "
+            "or delete the file when it has ended."
+        )
+        self.members = {"job_id": job_id}
 
 
 class GoneError(RetouchError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import NotFoundError
-from gateway.file_removals import FileRemovals, Removal
+from gateway.file_removals import FileRemovals
 from gateway.keys.owner import current_owner
 from gateway.object_store import ObjectStore
 
@@ -89,10 +89,12 @@ class ImageStore:
             f"file_{digest[:40]}", digest, width, height, format, len(data), warnings
         )
         await self._keep(image, data)
-        if self._removals and await self._removals.settled(image.id) is Removal.DONE:
-            # No sweep takes it again until its removal is forgotten, and then it is new.
-            await self._keep(image, data)
-            await self._removals.spare(image.id)
+        if self._removals:
+            while done := await self._removals.settled(image.id, current_owner.get()):
+                # What a removal took that is done now, is written again.
+                await self._keep(image, data)
+                if await self._removals.note_back(done):
+                    break
         return image
 
     async def _keep(self, image: StoredImage, data: bytes) -> None:
@@ -124,18 +126,38 @@ class ImageStore:
         return await self._read(_content_key(image_id), image_id)
 
     async def delete(self, image_id: str) -> None:
-        """Forget a picture.
+        """Forget a picture; of one that others have too, the asking owner's share.
 
         Raises:
             NotFoundError: no such picture.
+            FileInUseError: a job that has not ended needs it.
+            StoreUnavailableError: it cannot be done now; part of it may be.
         """
-        await self.info(image_id)
-        if owner := current_owner.get():
-            await self._store.delete(_owner_key(image_id, owner))
-            if await self._store.any_under(_owner_key(image_id, "")):
-                return
-        for key in (_record_key(image_id), _content_key(image_id), _touched_key(image_id)):
-            await self._store.delete(key)
+        while True:
+            await self.info(image_id)
+            if self._removals is None:
+                return await self._give_up(image_id)
+            async with self._removals.withdrawn(image_id, current_owner.get()) as mine:
+                if mine:
+                    return await self._give_up(image_id)
+
+    async def _give_up(self, image_id: str) -> None:
+        owner = current_owner.get()
+        if not owner:
+            return await self.erase(image_id)
+        await self._store.delete(_owner_key(image_id, owner))
+        if self._removals is None:
+            return None if await self._has_owner(image_id) else await self.erase(image_id)
+        # Another job may need it, from when keys were off: then a sweep removes it later.
+        if await self._has_owner(image_id) or not await self._removals.doom_unneeded(image_id):
+            return None
+        if await self._has_owner(image_id):  # someone sent it in between
+            return await self._removals.spare(image_id)
+        await self.erase(image_id)
+        return await self._removals.note_removed(image_id)
+
+    async def _has_owner(self, image_id: str) -> bool:
+        return await self._store.any_under(_owner_key(image_id, ""))
 
     async def require_visible(self, image_id: str) -> None:
         """Check that a picture is one of whoever asks; without keys every picture is.

@@ -80,6 +80,11 @@ def past_events(job_id: str, after: int) -> sa.Select[Any]:
     )
 
 
+def mark_of(file_id: str, owner: str) -> str:
+    """Under what a removal is noted: of a file, or of one owner's share in it."""
+    return f"{owner}/{file_id}" if owner else file_id
+
+
 def files_made(result: JobResult) -> set[str]:
     """Stored pictures, and colour transforms, that a result hands out."""
     made = {entry["file_id"] for entry in result.output}

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from gateway.errors import NotFoundError, TooManyJobsError, ValidationFailedError
 from gateway.job import Job, JobStatus, NewJob, OnceKey, Submission
 from gateway.job_database import JobDatabase
-from gateway.job_rows import job_of, whole_job
+from gateway.job_rows import job_of, mark_of, whole_job
 from gateway.job_tables import doomed_files, events, files, jobs
 
 KEEP_S = 7 * 86_400.0
@@ -106,7 +106,7 @@ def _insert(
         lap=_lap(connection, new),
     )
     connection.execute(jobs.insert().values(**_columns(job, once), keep_s=keep_s))
-    _refer_to(connection, job.id, new.files)
+    _refer_to(connection, job, new.files)
     position = _ahead(connection, job)
     connection.execute(
         events.insert().values(
@@ -157,16 +157,17 @@ def _lap(connection: sa.Connection, new: NewJob) -> int:
     return max(current or 0, 0 if last is None else last + 1)
 
 
-def _refer_to(connection: sa.Connection, job_id: str, wanted: tuple[str, ...]) -> None:
+def _refer_to(connection: sa.Connection, job: Job, wanted: tuple[str, ...]) -> None:
     if not wanted:
         return
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text(f"SELECT pg_advisory_xact_lock_shared({FILES_LOCK})"))
-    doomed = sa.select(doomed_files.c.file_id).where(doomed_files.c.file_id.in_(wanted))
+    marks = {mark_of(name, owner): name for name in wanted for owner in ("", job.owner)}
+    doomed = sa.select(doomed_files.c.file_id).where(doomed_files.c.file_id.in_(list(marks)))
     gone = connection.execute(doomed).scalar()
     if gone is not None:
-        raise NotFoundError(f"File {gone} has expired.")
-    rows = [{"job_id": job_id, "file_id": name} for name in sorted(set(wanted))]
+        raise NotFoundError(f"File {marks[gone]} has expired.")
+    rows = [{"job_id": job.id, "file_id": name} for name in sorted(set(wanted))]
     connection.execute(files.insert(), rows)
 
 

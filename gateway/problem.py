@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
@@ -20,7 +20,9 @@ async def retouch_error(request: Request, error: Exception) -> JSONResponse:
     """Render one of our errors."""
     assert isinstance(error, RetouchError)  # noqa: S101
     errors = [{"pointer": error.pointer, "detail": error.message}] if error.pointer else []
-    response = _response(request, error.status, error.code, error.title, error.message, errors)
+    response = _response(
+        request, error.status, error.code, error.title, error.message, errors, error.members
+    )
     response.headers.update(error.headers)
     return response
 
@@ -63,7 +65,13 @@ def _pointer(location: Sequence[int | str]) -> str:
 
 
 def _response(
-    request: Request, status: int, code: str, title: str, detail: str, errors: list[dict[str, Any]]
+    request: Request,
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    errors: list[dict[str, Any]],
+    members: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     if request.url.path.startswith("/api/"):
         return _front_end_response(status, detail)
@@ -80,6 +88,7 @@ def _response(
         "errors": errors,
         "request_id": request_id,
         "error": {"message": detail, "type": kind, "param": parameter, "code": code},
+        **(members or {}),
     }
     headers = {"Retry-After": "5"} if status in (429, 503) else {}
     return JSONResponse(body, status, headers, media_type="application/problem+json")

@@ -26,6 +26,8 @@ from gateway.settings import Settings
 from gateway.slow_clients import protection
 from tests.gateway.held_jobs import close_queues
 from tests.gateway.log_watch import LogWatch
+from tests.gateway.picture_shelf import Shelf, open_shelf
+from tests.private_postgres import PrivatePostgres
 from tests.private_s3 import PrivateS3
 
 
@@ -149,6 +151,23 @@ def s3_url(private_s3: PrivateS3, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in private_s3.environment.items():
         monkeypatch.setenv(name, value)
     return f"s3://retouch/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def private_postgres() -> Iterator[PrivatePostgres]:
+    server = PrivatePostgres()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    """Stored pictures beside a job database of each kind."""
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("private_postgres").url(f"s{uuid.uuid4().hex}")
+    with open_shelf(tmp_path / "images", url) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -19,11 +19,13 @@ FIELDS = {
 }
 
 
-def assert_problem(response: httpx.Response) -> dict[str, Any]:
-    """The problem in `response`, after a look at each field."""
+def assert_problem(
+    response: httpx.Response, *, further: frozenset[str] | set[str] = frozenset()
+) -> dict[str, Any]:
+    """The problem in `response`, after a look at each field; `further` members are there too."""
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
-    assert problem.keys() == FIELDS
+    assert problem.keys() == FIELDS | further
     assert problem["status"] == response.status_code
     assert problem["instance"] == response.request.url.path
     assert problem["request_id"] == response.headers["x-request-id"]

@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,78 +13,16 @@ import sqlalchemy as sa
 
 from gateway import job_store, job_submission
 from gateway.errors import NotFoundError
-from gateway.file_removals import FileRemovals, Removal
-from gateway.image_store import ImageStore, StoredImage
-from gateway.job import Fence, Job, JobResult, JobStatus, NewJob
+from gateway.file_removals import FileRemovals
+from gateway.image_store import ImageStore
+from gateway.job import JobResult, JobStatus, NewJob
 from gateway.job_database import JobDatabase
-from gateway.job_rows import ticket_for
 from gateway.job_tables import doomed_files
 from gateway.keys.owner import current_owner
 from gateway.picture_sweep import PictureSweep
-from tests.private_postgres import PrivatePostgres
+from tests.gateway.picture_shelf import DAY_S, Shelf
 
 pytestmark = pytest.mark.timeout(120)
-DAY_S = 86_400.0
-
-
-class Shelf:
-    """A folder of pictures, a job database, and sweeps of what is older than a day."""
-
-    def __init__(self, folder: Path, database: JobDatabase) -> None:
-        self.folder = folder
-        self.database = database
-        self.removals = FileRemovals(database)
-        self.store = ImageStore.at(str(folder), removals=self.removals)
-        self.sweep = PictureSweep(self.store, self.removals, ttl_s=DAY_S).sweep
-
-    async def put(self, data: bytes = b"a picture") -> StoredImage:
-        return await self.store.put(data, width=3, height=2, format="png")
-
-    async def put_long_ago(self, data: bytes = b"a picture") -> StoredImage:
-        stored = await self.put(data)
-        self.age(stored.id)
-        return stored
-
-    def age(self, image_id: str) -> None:
-        """Everything of it was written two days ago."""
-        digest = image_id.removeprefix("file_")
-        for path in self.folder.rglob(f"{digest}*"):
-            os.utime(path, (time.time() - 2 * DAY_S,) * 2)
-
-    def submit(self, *file_ids: str) -> Job:
-        new = NewJob(task="edit", model="m", request={}, files=file_ids)
-        return job_submission.submit(self.database, new, max_queued=1000).job
-
-    def begin(self, job: Job) -> Fence:
-        begun = job_store.begin(self.database, ticket_for(job), "w", max_attempts=3)
-        assert begun is not None
-        return Fence(begun.id, begun.ticket, begun.attempts)
-
-    async def is_there(self, image: StoredImage) -> bool:
-        try:
-            await self.store.content(image.id)
-            return await self.store.info(image.id) == image
-        except NotFoundError:
-            return False
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PrivatePostgres]:
-    server = PrivatePostgres()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
-    url = f"sqlite:///{tmp_path}/jobs.db"
-    if request.param == "postgres":
-        server: PrivatePostgres = request.getfixturevalue("postgres")
-        url = server.url("s" + "".join(c for c in tmp_path.name if c.isalnum()).lower()[-40:])
-    database = JobDatabase(url)
-    database.prepare()
-    yield Shelf(tmp_path / "images", database)
-    database.close()
 
 
 async def test_an_old_picture_that_no_job_needs_is_removed_and_a_young_one_stays(
@@ -164,7 +101,7 @@ async def test_a_picture_sent_again_just_before_it_is_doomed_stays(shelf: Shelf)
     sweep = PictureSweep(shelf.store, SentBefore(shelf.database), ttl_s=DAY_S)
     assert await sweep.sweep() == 0
     assert await shelf.is_there(image)
-    assert await shelf.removals.settled(image.id) is Removal.NONE
+    assert await shelf.removals.settled(image.id) == {}
 
 
 async def test_no_job_is_accepted_with_a_picture_that_was_removed(shelf: Shelf) -> None:
@@ -187,7 +124,7 @@ async def test_a_picture_sent_during_its_removal_is_there_afterwards(shelf: Shel
     await shelf.removals.note_removed(image.id)
     assert await sent == image
     assert await shelf.is_there(image)
-    assert await shelf.removals.settled(image.id) is Removal.NONE
+    assert await shelf.removals.settled(image.id) == {}
 
 
 async def test_a_removal_whose_process_died_is_ended_by_a_later_sweep(shelf: Shelf) -> None:
