@@ -60,15 +60,16 @@ class ServedGateway:
 
 
 @contextmanager
-def served_gateway(**settings: object) -> Iterator[ServedGateway]:
+def served_gateway(*, works: bool = True, **settings: object) -> Iterator[ServedGateway]:
     """Start a gateway on a free loopback port, wait until it is ready, stop it in the end.
 
-    `settings` are the gateway's own (gateway/settings.py), over those in the environment.
+    `settings` are the gateway's own (gateway/settings.py), over those in the environment;
+    `works`: whether jobs run in it.
 
     Raises:
         RuntimeError: it did not become ready in time; the message ends with its log.
     """
-    with _gateway_process(settings) as (url, group, log_file):
+    with _gateway_process(settings, works=works) as (url, group, log_file):
         _wait(group, log_file, lambda client: client.get(f"{url}/health/ready").is_success)
         card = json.loads((log_file.parent / "triton.json").read_text())
         yield ServedGateway(url, group.pid, card["grpc"], card["pid"], card["metrics"])
@@ -76,15 +77,16 @@ def served_gateway(**settings: object) -> Iterator[ServedGateway]:
 
 @contextmanager
 def _gateway_process(
-    settings: Mapping[str, object],
+    settings: Mapping[str, object], *, works: bool = True
 ) -> Iterator[tuple[str, ProcessGroup, Path]]:
     """A gateway's URL, processes and log; nothing is awaited."""
     _end_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="retouch-benchmark-") as scratch:
         port = free_ports(1)[0]
         log_file = Path(scratch) / "gateway.log"
+        command = ["serve", "--host", LOOPBACK, "--port", str(port)]
         group = ProcessGroup(
-            [sys.executable, "-m", "gateway.cli", "serve", "--host", LOOPBACK, "--port", str(port)],
+            [sys.executable, "-m", "gateway.cli", *command, *([] if works else ["--no-worker"])],
             python=Path(sys.executable),
             environment=_environment({**settings, "data_dir": scratch}),
             log_file=log_file,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 PUBLIC = ""
@@ -118,6 +120,11 @@ class JobEvent:
     name: str
     """queued, started, progress, preview, succeeded, failed or canceled."""
     data: Mapping[str, Any]
+
+    @cached_property
+    def json(self) -> str:
+        """`data` as text, made once for all who are told of this event."""
+        return json.dumps(self.data)
 
     @property
     def is_last(self) -> bool:

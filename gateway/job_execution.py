@@ -201,7 +201,7 @@ class JobExecution:
             raise InferenceTimeoutError(too_late(job.deadline_s)) from None
 
     async def _cancel_when_lost(self, fence: Fence, work: asyncio.Task[JobResult]) -> None:
-        with self._changes.subscription(fence.job_id) as subscription:
+        with self._changes.subscription(fence.job_id, progress=False) as subscription:
             while not work.done():
                 await subscription.wait()
                 if not await self._still_holds(fence):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -22,6 +23,17 @@ class Change:
     status: JobStatus
     ticket: int
     attempts: int
+
+    def is_progress_since(self, other: Change | None) -> bool:
+        """Whether nothing but events came since."""
+        return other is not None and other == replace(self, events=other.events)
+
+
+_marks = sa.select(jobs.c.id, jobs.c.events, jobs.c.status, jobs.c.ticket, jobs.c.attempts)
+
+
+def _change_of(row: Any) -> Change:
+    return Change(row.events, JobStatus(row.status), row.ticket, row.attempts)
 
 
 def get(database: JobDatabase, job_id: str) -> Job:
@@ -64,13 +76,16 @@ def events_after(database: JobDatabase, job_id: str, after: int) -> list[JobEven
 
 def changes(database: JobDatabase, job_ids: Collection[str]) -> dict[str, Change]:
     """The marks of these jobs; those that are unknown are left out."""
-    columns = (jobs.c.id, jobs.c.events, jobs.c.status, jobs.c.ticket, jobs.c.attempts)
     with database.reading() as connection:
-        rows = connection.execute(sa.select(*columns).where(jobs.c.id.in_(list(job_ids))))
-        return {
-            row.id: Change(row.events, JobStatus(row.status), row.ticket, row.attempts)
-            for row in rows
-        }
+        rows = connection.execute(_marks.where(jobs.c.id.in_(list(job_ids))))
+        return {row.id: _change_of(row) for row in rows}
+
+
+def news(database: JobDatabase, job_id: str, after: int) -> tuple[list[JobEvent], Change | None]:
+    """Events with an id above `after`, and the job's mark before them; None: it is unknown."""
+    with database.reading() as connection:
+        row = connection.execute(_marks.where(jobs.c.id == job_id)).first()
+        return events_of(connection.execute(past_events(job_id, after))), row and _change_of(row)
 
 
 def find(connection: sa.Connection, job_id: str) -> Job:

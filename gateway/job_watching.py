@@ -7,10 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from gateway import job_lookup
-from gateway.errors import GoneError, RetouchError
+from gateway.errors import GoneError
 from gateway.job import Job, JobEvent, JobStatus
 from gateway.job_changes import JobChanges
 from gateway.job_database import JobDatabase
+from gateway.job_feed import JobFeeds
 
 
 class JobWatching:
@@ -19,6 +20,7 @@ class JobWatching:
     def __init__(self, database: JobDatabase, changes: JobChanges) -> None:
         self._database = database
         self._changes = changes
+        self._feeds = JobFeeds(database, changes)
         self._open = True
 
     def close(self) -> None:
@@ -46,15 +48,15 @@ class JobWatching:
         """
         if (await self.get(job_id)).status is JobStatus.EXPIRED:
             raise GoneError(f"Job {job_id} has expired.")
-        with self._changes.subscription(job_id) as subscription:
+        with self._feeds.reading(job_id) as (feed, subscription):
             while True:
-                events, over = await self._events(job_id, after)
-                for event in events:
+                news = await feed.after(after)
+                for event in news.events:
                     after = event.id
                     yield event
                     if event.is_last:
                         return
-                if over or not self._open:
+                if news.over or not self._open:
                     return
                 await subscription.wait()
 
@@ -62,20 +64,8 @@ class JobWatching:
         """The job when it ends, or as it is after `timeout_s`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                with self._changes.subscription(job_id) as subscription:
+                with self._changes.subscription(job_id, progress=False) as subscription:
                     while not (job := await self.get(job_id)).status.is_terminal and self._open:
                         await subscription.wait()
                     return job
         return await self.get(job_id)
-
-    async def _events(self, job_id: str, after: int) -> tuple[list[JobEvent], bool]:
-        """New events, and whether no more will come; nothing new while the store is away."""
-        try:
-            events = await self.past_events(job_id, after=after)
-            if events:
-                return events, False
-            found = await self._database.call(job_lookup.changes, [job_id])
-        except RetouchError:
-            return [], False
-        change = found.get(job_id)
-        return [], change is None or (change.status.is_terminal and change.events <= after)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
@@ -15,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from gateway.dependencies import JobDep, JobsDep, KeyDep, MaskDeskDep, PicturesDep, ServicesDep
 from gateway.errors import ConflictError, GoneError, InvalidRequestError, RetouchError
 from gateway.generation import TASK_MODELS
+from gateway.heartbeat import with_heartbeats
 from gateway.job import Job, JobEvent, JobFailure, JobStatus, OnceKey
 from gateway.job_pictures import resolve_pictures
 from gateway.job_view import view_at, view_of
@@ -203,21 +203,11 @@ class _JobFailedError(RetouchError):
 
 async def _frames(watch: AsyncIterator[JobEvent]) -> AsyncIterator[str]:
     """Events as frames, with a comment now and then so that proxies keep the line open."""
-    pending: asyncio.Future[JobEvent] | None = None
-    try:
-        while True:
-            pending = pending or asyncio.ensure_future(anext(watch))
-            done, _ = await asyncio.wait({pending}, timeout=HEARTBEAT_S)
-            if not done:
-                yield ": still here\n\n"
-                continue
-            event, pending = pending.result(), None
-            yield f"id: {event.id}\nevent: {event.name}\ndata: {json.dumps(event.data)}\n\n"
-    except StopAsyncIteration:
-        return
-    finally:
-        if pending is not None:
-            pending.cancel()
+    async for event in with_heartbeats(watch, HEARTBEAT_S):
+        if event is None:
+            yield ": still here\n\n"
+        else:
+            yield f"id: {event.id}\nevent: {event.name}\ndata: {event.json}\n\n"
 
 
 def _wait_preference(prefer: str | None) -> float:
