@@ -168,6 +168,7 @@ class JobsMachine(RuleBasedStateMachine):
         if entry.attempts < MAX_ATTEMPTS:
             entry.start()
         else:
+            entry.progress = 0  # it was put in line once more before it was given up
             self.end(entry, "failed")
 
     async def started_again_or_given_up(self, job_id: str) -> None:
