@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import job_glance, job_store, job_submission
+from gateway import job_glance, job_lookup, job_store, job_submission
 from gateway.errors import NotFoundError
 from gateway.job import JobPriority, JobStatus, NewJob
 from gateway.job_database import JobDatabase
@@ -38,7 +38,7 @@ def test_a_glance_is_the_job_and_its_place(database: JobDatabase) -> None:
     assert places == [0, 3, 2, 1, 0]
     for job_id in ids:
         seen = job_glance.glance(database, job_id)
-        assert seen.job == job_store.get(database, job_id)
+        assert seen.job == job_lookup.get(database, job_id)
         assert seen.queue_position == job_submission.queue_position(database, seen.job)
 
 
