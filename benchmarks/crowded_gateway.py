@@ -123,15 +123,47 @@ def measure(options: argparse.Namespace) -> tuple[str, dict[str, object]]:
     ):
         machine = Machine(gateway.triton_version())
         stage = Stage(gateway, empty_url, clients, crowd, *prepare(gateway, options.jobs))
+        costs = _costs(stage, options)
         rounds = [_round(stage, options, number) for number in range(options.rounds)]
         memory = _memory(stage, options)
     report = machine.report()
-    figures: dict[str, object] = {"machine": report, "rounds": rounds, "memory": memory}
+    figures: dict[str, object] = {
+        "machine": report,
+        "costs": costs,
+        "rounds": rounds,
+        "memory": memory,
+    }
     words = (
+        f"Without mask clients a poll costs {costs['poll_ms']:.2f} ms of the gateway's processor "
+        f"time, {options.streams} open streams take {costs['streams_cores']:.3f} of a core.\n"
         f"Memory of the gateway: {memory['before_mib']:.0f} MiB, after {memory['requests']:.0f} "
         f"more requests {memory['after_mib']:.0f} MiB."
     )
     return "\n".join([describe(report), "", *_tables(rounds), "", words]), figures
+
+
+def _costs(stage: Stage, options: argparse.Namespace) -> dict[str, float]:
+    """Processor time of the gateway for the crowd alone, over what it takes without anybody."""
+
+    def cores(pollers: int, streams: int) -> tuple[float, float]:
+        lasts_s = options.seconds + 2 * SETTLE_S
+        around = stage.crowd.submit(
+            gather_a_crowd, stage.gateway.url, stage.job_ids, pollers, streams, lasts_s
+        )
+        time.sleep(SETTLE_S)
+        before = stage.gateway.processor_s()
+        time.sleep(options.seconds)
+        used = stage.gateway.processor_s() - before
+        return used / options.seconds, around.result().polls / lasts_s
+
+    # At least one poller: a crowd of nobody has no latencies.
+    nobody, _ = cores(1, 0)
+    polling, polls_per_s = cores(options.pollers, 0)
+    listening, _ = cores(1, options.streams)
+    return {
+        "poll_ms": 1000 * (polling - nobody) / polls_per_s,
+        "streams_cores": listening - nobody,
+    }
 
 
 def _round(stage: Stage, options: argparse.Namespace, number: int) -> Round:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -168,7 +169,7 @@ def _click_plot(
 
 def generations_part(effort: Effort, _plots: Path) -> Part:
     """Jobs at the same time, against plain diffusers behind plain FastAPI."""
-    with served_gateway() as gateway:
+    with served_gateway(jobs_per_model=max(effort.jobs)) as gateway:
         figures = peer_generations.measure(
             gateway, counts=effort.jobs, rounds=effort.rounds, side=256, steps=20
         )
@@ -231,21 +232,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     effort = QUICK if options.quick else FULL
     machine = Machine(WHEEL_TRITON_VERSION)
     parts: dict[str, Part] = {}
+    took_s: dict[str, float] = {}
     for name in options.parts:
         print(f"{name} ...", flush=True)
+        started = time.monotonic()
         parts[name] = RUN[name](effort, options.output.parent / "plots")
-        _write(options, machine.report(), parts)
+        took_s[name] = round(time.monotonic() - started)
+        _write(options, machine.report(), parts, took_s)
     print(f"report in {options.output}")
 
 
-def _write(options: argparse.Namespace, machine: dict[str, Any], parts: dict[str, Part]) -> None:
+def _write(
+    options: argparse.Namespace,
+    machine: dict[str, Any],
+    parts: dict[str, Part],
+    took_s: Mapping[str, float],
+) -> None:
     title = "# Performance report" + (" (quick: not for figures)" if options.quick else "")
     sections = [f"## {part.title}\n\n{part.markdown}" for part in parts.values()]
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text("\n\n".join([title, describe(machine), *sections]) + "\n")
+    times = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took_s.items())
+    whole = f"Took {times}: {sum(took_s.values()) / 60:.0f} minutes."
+    options.output.write_text("\n\n".join([title, describe(machine), whole, *sections]) + "\n")
     content = {
         "machine": machine,
         "options": {**recorded(options), "parts": list(parts)},
+        "took_s": dict(took_s),
         "parts": {name: part.figures for name, part in parts.items()},
     }
     options.output.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
