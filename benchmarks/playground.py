@@ -71,10 +71,10 @@ def _first_paint(browser: Browser, url: str) -> float:
     context = browser.new_context()
     page = context.new_page()
     page.goto(url)
-    page.wait_for_function(_PAINT)
-    painted = float(page.evaluate(_PAINT))
+    while (painted := page.evaluate(_PAINT)) is None:
+        page.wait_for_timeout(20)
     context.close()
-    return painted
+    return float(painted)
 
 
 def _clicks(browser: Browser, url: str, count: int) -> list[float]:
@@ -87,7 +87,7 @@ def _clicks(browser: Browser, url: str, count: int) -> list[float]:
     times = []
     for index in range(count):
         page.get_by_role("button", name="Clear").click()
-        page.wait_for_function("!document.querySelector('#stage').dataset.shownMask")
+        page.wait_for_selector("#stage[data-shown-mask='']")
         times.append(float(page.evaluate(_CLICK, list(_POINTS[index % len(_POINTS)]))))
     return times
 

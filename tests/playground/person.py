@@ -96,6 +96,15 @@ class Person:
         data = self.server.http.get(f"/v1/files/{mask_id}/content").content
         return np.asarray(Image.open(io.BytesIO(data)).convert("L"))
 
+    async def sees_drawn(self, name: str) -> None:
+        """Something on the stage that is drawn, not an element; the policy forbids `wait_for`."""
+        visible = f"Konva.stages[0].findOne('.{name}').visible()"
+        for _ in range(SLOW_MS // 100):
+            if await self.page.evaluate(visible):
+                return
+            await self.page.wait_for_timeout(100)
+        raise AssertionError(f"{name} is not drawn")
+
     async def overlay(self) -> NDArray[np.uint8]:
         """Opacity of the mask on the screen."""
         drawn = await self.page.evaluate(_OVERLAY)

@@ -19,6 +19,7 @@ async def test_models_queue_health_and_charts(person: Person, page: Page) -> Non
 
 async def test_unload_and_load(person: Person, page: Page) -> None:
     await person.visit("/admin")
+    await expect(page.get_by_role("button", name="Load fastsam", exact=True)).to_be_disabled()
     await page.get_by_role("button", name="Unload fastsam").click()
     await expect(page.get_by_role("status")).to_have_text("Unload: fastsam, done.", timeout=SLOW_MS)
     await page.get_by_role("button", name="Load fastsam", exact=True).click()

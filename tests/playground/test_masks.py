@@ -28,6 +28,24 @@ async def test_plus_and_minus_points(person: Person) -> None:
     assert labels == 2
 
 
+async def test_hovering_shows_what_a_click_would_take(person: Person, page: Page) -> None:
+    await person.open_sample()
+    await page.mouse.move(*await person.place_of(DISC))
+    await person.sees_drawn("click-preview")
+    assert await person.mask_id() == ""
+
+
+async def test_a_reload_keeps_the_picture_and_its_mask(person: Person, page: Page) -> None:
+    await person.open_sample()
+    await person.click(DISC)
+    before = person.server_mask(await person.operate("Feather"))
+    await page.reload()
+    await person.sees_picture("scene.png, 512 x 512")
+    after = await agrees(person, await person.sees_other_mask(""))
+    assert (after == before).all()
+    await expect(page.locator("#mask-note")).to_contain_text("% of the picture")
+
+
 async def test_a_further_thing_joins_the_mask(person: Person) -> None:
     await person.open_sample()
     await person.click(DISC)
@@ -79,6 +97,8 @@ async def test_everything_lights_up_and_is_taken(person: Person, page: Page) -> 
     await person.open_sample()
     await person.button("All").click()
     await expect(page.get_by_role("status")).to_contain_text("things found", timeout=SLOW_MS)
+    await page.mouse.move(*await person.place_of(DISC))
+    await person.sees_drawn("thing-under-pointer")
     levels = await agrees(person, await person.click(DISC))
     assert levels[DISC[1], DISC[0]] == 255
     both = await agrees(person, await person.click(OTHER))

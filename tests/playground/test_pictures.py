@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import time
 
 import numpy as np
@@ -32,6 +33,30 @@ def encoded(width: int, height: int, form: str = "PNG", **how: object) -> bytes:
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, form, **how)
     return out.getvalue()
+
+
+async def test_a_picture_is_chosen_in_the_file_dialog(person: Person, page: Page) -> None:
+    async with page.expect_file_chooser() as chooser:
+        await person.button("Open picture").click()
+    file = {"name": "chosen.png", "mimeType": "image/png", "buffer": encoded(96, 64)}
+    await (await chooser.value).set_files(file)
+    await person.sees_picture("chosen.png, 96 x 64")
+
+
+async def test_a_long_upload_says_how_far_it_is(person: Person, page: Page) -> None:
+    """It stays to be read until the picture is there."""
+    session = await page.context.new_cdp_session(page)
+    line = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
+    await session.send("Network.enable")
+    await session.send("Network.emulateNetworkConditions", {"offline": False, **line})
+    noise = np.random.default_rng(5).integers(0, 256, (400, 400, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "PNG")
+    await person.open_file("noise.png", out.getvalue())
+    said = page.locator("#status")
+    await expect(said).to_have_text(re.compile(r"^Sending noise\.png: \d+ %\.$"))
+    await person.sees_picture("noise.png, 400 x 400")
+    await expect(said).to_be_empty()
 
 
 @pytest.mark.parametrize("way", ["paste", "drop"])
@@ -86,7 +111,7 @@ async def test_twenty_four_megapixels_stay_fluid(person: Person, page: Page) -> 
     levels = person.server_mask(mask)
     assert levels.shape == (4000, 6000)
     assert levels[1000, 1010] == 255
-    await page.wait_for_function("Konva.stages[0].findOne('.mask-detail').visible()")
+    await person.sees_drawn("mask-detail")
 
 
 async def test_zoom_and_pan(person: Person, page: Page) -> None:

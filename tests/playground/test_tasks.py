@@ -114,6 +114,38 @@ async def test_bounds_defaults_and_demo_come_from_the_models(person: Person) -> 
     await expect(person.page.locator("#model-note")).to_contain_text("weights are random")
 
 
+async def test_a_model_that_comes_later_is_taken_up(person: Person) -> None:
+    """What was filled in meanwhile stays."""
+    answer = person.server.http.get("/v1/models").json()
+    for model in answer["data"]:
+        model |= {"ready": False, "detail": "It is loading.", "defaults": {}}
+    page = person.page
+    await page.route("**/v1/models", lambda route: route.fulfill(json=answer))
+    await person.visit()
+    note = page.locator("#model-note")
+    await expect(note).to_have_text(
+        "Not ready yet. It is loading. This page goes on as soon as it is."
+    )
+    await person.fill("Seed", "5")
+    await page.unroute("**/v1/models")
+    await expect(note).to_contain_text("weights are random", timeout=SLOW_MS)
+    fields = page.locator("details.advanced")
+    assert await fields.get_by_label("Steps").get_attribute("placeholder") != "auto"
+    await expect(fields.get_by_label("Seed")).to_have_value("5")
+
+
+async def test_a_wrong_number_in_closed_details_is_pointed_at(person: Person) -> None:
+    await person.choose_task("Generate")
+    await person.page.get_by_label("In words").fill("a boat")
+    await person.fill("Steps", "500")
+    await person.page.get_by_text("Advanced").click()
+    await person.button("Start").click()
+    steps = person.page.locator("details.advanced").get_by_label("Steps")
+    await expect(steps).to_be_visible()
+    await expect(steps).to_be_focused()
+    await expect(person.page.locator(".job[data-status=queued]")).to_have_count(0)
+
+
 async def test_a_missing_model_says_so(person: Person) -> None:
     answer = person.server.http.get("/v1/models").json()
     answer["data"] = [model for model in answer["data"] if "remove" not in model["tasks"]]

@@ -44,9 +44,9 @@ async function showModels() {
 }
 
 function row(model) {
-  const act = (word, work) =>
+  const act = (word, work, needed) =>
     make("button", {
-      type: "button", dataset: { act: `${word} ${model.id}` }, "aria-label": `${word} ${model.id}`,
+      type: "button", disabled: !needed, dataset: { act: `${word} ${model.id}` }, "aria-label": `${word} ${model.id}`,
       onclick: guarded(async () => {
         say(`${word}: ${model.id}`);
         await work(model.id);
@@ -59,9 +59,9 @@ function row(model) {
   return make("tr", {},
     make("th", { scope: "row" }, model.id),
     make("td", {}, state, detail),
-    make("td", {}, model.tasks.join(", ")),
-    make("td", {}, model.demo ? "demo" : model.source || ""),
-    make("td", {}, make("div", { className: "group" }, act("Load", loadModel), act("Unload", unloadModel))));
+    make("td", {}, model.tasks.join(", ") || "a part of others"),
+    make("td", {}, model.demo ? "demo, random" : model.source || ""),
+    make("td", {}, make("div", { className: "group" }, act("Load", loadModel, !model.ready), act("Unload", unloadModel, model.ready))));
 }
 
 async function showMetrics() {

@@ -1,5 +1,6 @@
 // The public HTTP API, and nothing else; every call is told to `onCall` so that it can be copied.
 import { askForKey, keyHeaders } from "./api_key.js";
+import { sendWithProgress } from "./upload_progress.js";
 
 /** What the server answered with: its own sentence. */
 export class ApiError extends Error {
@@ -14,7 +15,7 @@ export class ApiError extends Error {
 /** No answer at all: the server is down or the line is. */
 export class NoAnswerError extends Error {
   constructor() {
-    super("The server does not answer. It is asked again; nothing on this page is lost.");
+    super("The server does not answer. Nothing on this page is lost; try again in a moment.");
     this.name = "NoAnswerError";
   }
 }
@@ -22,7 +23,7 @@ export class NoAnswerError extends Error {
 const listeners = new Set();
 export const onCall = (listener) => listeners.add(listener);
 
-async function request(method, path, { json, file, fields, headers = {}, signal, quiet } = {}) {
+async function request(method, path, { json, file, fields, headers = {}, signal, quiet, onShare } = {}) {
   const options = { method, headers: { ...keyHeaders(), ...headers }, signal };
   if (json !== undefined) {
     options.headers["Content-Type"] = "application/json";
@@ -34,14 +35,12 @@ async function request(method, path, { json, file, fields, headers = {}, signal,
     for (const [name, value] of Object.entries(fields || {})) options.body.append(name, value);
   }
   if (!quiet) for (const tell of listeners) tell({ method, path, json, file, fields });
-  let answer;
   try {
-    answer = await fetch(path, options);
+    return await (onShare ? sendWithProgress(method, path, options, onShare) : fetch(path, options));
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new NoAnswerError();
   }
-  return answer;
 }
 
 async function checked(method, path, options = {}) {
@@ -57,7 +56,7 @@ const asJson = async (...call) => (await checked(...call)).json();
 const QUIET = { quiet: true };
 
 export const listModels = () => asJson("GET", "/v1/models");
-export const upload = (file, fields = {}) => asJson("POST", "/v1/files", { file, fields });
+export const upload = (file, fields = {}, onShare) => asJson("POST", "/v1/files", { file, fields, onShare });
 export const fileInfo = (id) => asJson("GET", `/v1/files/${id}`, QUIET);
 export const fileBlob = async (id) =>
   (await checked("GET", `/v1/files/${id}/content`, QUIET)).blob();

@@ -12,7 +12,7 @@ export class ClickTool {
     this.editor = editor;
     this.label = 1;
     this.fresh = false;
-    this.preview = new OutlineNode(editor.view);
+    this.preview = new OutlineNode(editor.view, "click-preview");
     this.markers = new Konva.Group({ name: "points" });
     editor.view.top.add(this.markers);
     this.hovering = null;

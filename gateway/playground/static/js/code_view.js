@@ -16,7 +16,8 @@ export class CodeView {
     byId("code-languages").replaceChildren(...Object.entries(LANGUAGES).map(([name, word]) =>
       make("button", { type: "button", dataset: { language: name }, onclick: () => this.#speak(name) }, word)));
     byId("code-copy").addEventListener("click", guarded(async () => {
-      await navigator.clipboard.writeText(byId("code-text").textContent);
+      await copy(byId("code-text"));
+      byId("code-copy").textContent = "Copied";
       say("Copied.");
     }));
   }
@@ -26,12 +27,18 @@ export class CodeView {
     this.#open(this.calls);
   }
 
-  openJob(request) {
-    this.#open([{ method: "POST", path: "/v1/jobs", json: request }]);
+  /** What paints a job again; then how this one is waited for and fetched. */
+  openJob(request, job) {
+    const path = `/v1/jobs/${job.id}`;
+    const result = { method: "GET", path: `${path}/result`, saveAs: `result.${job.output[0]?.format || "png"}` };
+    const calls = [{ method: "POST", path: "/v1/jobs", json: request }, { method: "GET", path: `${path}?wait=20` }];
+    this.#open(job.status === "succeeded" ? [...calls, result] : calls, "Start it, wait for it, fetch it");
   }
 
-  #open(calls) {
+  #open(calls, words = "Calls that this page made, newest first") {
     const list = byId("code-calls");
+    byId("code-calls-word").textContent = words;
+    byId("code-copy").textContent = "Copy";
     list.replaceChildren(...calls.map((call, index) =>
       make("option", { value: index }, `${call.method} ${call.path}${call.json?.task ? ` (${call.json.task})` : ""}`)));
     list.onchange = () => this.#choose(calls[Number(list.value)]);
@@ -47,8 +54,17 @@ export class CodeView {
 
   #speak(language) {
     this.language = language;
+    byId("code-copy").textContent = "Copy";
     byId("code-text").textContent = this.call ? snippetOf(this.call, language) : "No calls yet.";
     for (const button of byId("code-languages").children)
       button.setAttribute("aria-pressed", String(button.dataset.language === language));
   }
+}
+
+/** Browsers keep navigator.clipboard from pages of plain HTTP that are not on this machine. */
+async function copy(element) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(element.textContent);
+  getSelection().selectAllChildren(element);
+  if (!document.execCommand("copy")) throw new Error("The browser did not copy it; the text is selected for Ctrl+C.");
+  return undefined;
 }

@@ -18,14 +18,20 @@ export const byId = (id) => document.getElementById(id);
 let clearing;
 
 /** Says a sentence to everyone: shown for a while, and read aloud by screen readers. */
-export function say(sentence, { isError = false } = {}) {
+export function say(sentence, { isError = false, stays = false } = {}) {
   const place = byId(isError ? "alert" : "status");
   const other = byId(isError ? "status" : "alert");
+  // Behind an open dialog nothing can be read.
+  const front = document.querySelector("#key-dialog[open]") || document.querySelector("dialog[open]") || document.body;
+  if (place.parentElement.parentElement !== front) front.append(place.parentElement);
   other.textContent = "";
   place.textContent = sentence;
   clearTimeout(clearing);
-  if (sentence) clearing = setTimeout(() => (place.textContent = ""), isError ? 12000 : 5000);
+  if (sentence && !stays) clearing = setTimeout(() => (place.textContent = ""), isError ? 12000 : 5000);
 }
+
+/** What goes on: it stays until something else is said. */
+export const sayWorking = (sentence) => say(sentence, { stays: true });
 
 export const sayError = (error) => say(error.message || String(error), { isError: true });
 

@@ -8,8 +8,8 @@ const probe = new OffscreenCanvas(1, 1).getContext("2d");
 export class EverythingTool {
   constructor(editor) {
     this.editor = editor;
-    this.all = new OutlineNode(editor.view, { fill: "rgba(64, 140, 255, 0.14)", stroke: "rgba(255, 255, 255, 0.7)" });
-    this.hit = new OutlineNode(editor.view);
+    this.all = new OutlineNode(editor.view, "things", { fill: "rgba(64, 140, 255, 0.14)", stroke: "rgba(255, 255, 255, 0.7)" });
+    this.hit = new OutlineNode(editor.view, "thing-under-pointer");
     this.things = [];
     this.of = null;
     this.taken = new Set();
@@ -59,7 +59,7 @@ export class EverythingTool {
       .sort((a, b) => a.area - b.area);
     this.of = picture;
     this.taken.clear();
-    say(`${this.things.length} things found. Move over them and click.`);
+    say(`${this.things.length} things found. Click one to take it.`);
   }
 
   /** The smallest wins: a cup stands on its table. */

@@ -1,5 +1,5 @@
 // How a picture comes onto the page: dialog, drop, paste, or the sample.
-import { byId, guarded, say } from "./elements.js";
+import { byId, guarded, say, sayWorking } from "./elements.js";
 import { pictureFromFile } from "./picture.js";
 
 const SAMPLE = "/playground/samples/scene.png";
@@ -7,10 +7,11 @@ const SAMPLE = "/playground/samples/scene.png";
 export function startIntake(onPicture) {
   const open = guarded(async (file) => {
     if (!file) return;
-    say(`Opening ${file.name || "the picture"}.`);
+    const name = file.name || "the picture";
+    sayWorking(`Opening ${name}.`);
     document.body.classList.add("opening");
     try {
-      onPicture(await pictureFromFile(file));
+      onPicture(await pictureFromFile(file, { onShare: (share) => sayWorking(sent(name, share)) }));
       say("");
     } finally {
       document.body.classList.remove("opening");
@@ -38,6 +39,9 @@ export function startIntake(onPicture) {
     if (file) open(file);
   });
 }
+
+const sent = (name, share) =>
+  share < 1 ? `Sending ${name}: ${Math.floor(share * 100)} %.` : `${name} is sent; the server reads it.`;
 
 const pictureAmong = (files) => [...(files || [])].find((file) => file.type.startsWith("image/")) || files?.[0];
 

@@ -42,6 +42,7 @@ export class JobCard {
 
   update(job) {
     this.job = job;
+    this.eta = undefined;
     this.connected = true;
     this.#show();
     if (job.status === "succeeded") this.#thumbnail().catch(() => {});
@@ -52,10 +53,8 @@ export class JobCard {
     this.connected = name !== "lost";
     if (name === "started") Object.assign(job, { status: "running", started_at: Date.now() / 1000 });
     if (name === "queued" && data.queue_position !== undefined) job.queue_position = data.queue_position;
-    if (name === "progress") {
-      Object.assign(job, { status: "running", ...data });
-      this.eta = data.eta_s;
-    }
+    if (name === "progress") Object.assign(job, { status: "running", ...data });
+    if (name === "queued" || name === "progress") this.eta = data.eta_s;
     if (name === "preview") this.#preview(data);
     if (ENDED.has(name)) job.status = name;
     this.#show();
@@ -91,7 +90,9 @@ export class JobCard {
     if (job.status === "failed") return job.error?.message || "";
     if (job.status === "queued") {
       const before = job.queue_position;
-      return before ? `${before} ${before === 1 ? "job" : "jobs"} before this one` : "Next in line";
+      const place = before ? `${before} ${before === 1 ? "job" : "jobs"} before this one` : "Next in line";
+      const seconds = this.eta ?? job.eta_s;
+      return seconds ? `${place}, done in about ${Math.ceil(seconds)} s` : place;
     }
     if (job.status === "running") {
       if (!job.total_steps) return "Getting ready";

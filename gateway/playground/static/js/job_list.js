@@ -5,6 +5,7 @@ import { JobCard } from "./job_card.js";
 import { ENDED, followJob } from "./job_events.js";
 
 const RETRY_MS = 2000;
+const QUEUE_MS = 5000;
 
 export class JobList {
   constructor(actions) {
@@ -12,6 +13,7 @@ export class JobList {
     this.cards = new Map();
     this.following = new Map();
     this.place = byId("jobs");
+    setInterval(() => this.#refreshQueued(), QUEUE_MS);
   }
 
   /** Bring the list back, after a reload or a restart. */
@@ -23,6 +25,12 @@ export class JobList {
       sayError(error);
       if (error instanceof NoAnswerError) setTimeout(() => this.restore(), RETRY_MS);
     }
+  }
+
+  /** What was just started is shown, wherever the page stands. */
+  start(job) {
+    this.add(job);
+    this.cards.get(job.id).element.scrollIntoView({ block: "nearest" });
   }
 
   add(job) {

@@ -1,14 +1,14 @@
 // Puts the playground together.
-import { fileInfo } from "./api.js";
 import { askForKey } from "./api_key.js";
 import { CodeView } from "./code_view.js";
-import { byId, guarded, sayError } from "./elements.js";
+import { byId, guarded, say, sayError } from "./elements.js";
 import { startIntake } from "./intake.js";
 import { JobList } from "./job_list.js";
 import { requestOf } from "./job_request.js";
+import { KeptWork } from "./kept_work.js";
 import { listenToKeys } from "./keyboard.js";
 import { MaskEditor } from "./mask_editor.js";
-import { readModels } from "./models.js";
+import { isReady, readModels } from "./models.js";
 import { pictureFromServer } from "./picture.js";
 import { Reference } from "./reference.js";
 import { ResultView } from "./result_view.js";
@@ -18,7 +18,7 @@ import { startTheme } from "./theme.js";
 import { Toolbar } from "./toolbar.js";
 
 const MODELS_MS = 10_000;
-const INPUT = "retouch.picture";
+const NOT_READY_MS = 2000;
 
 startTheme();
 const editor = new MaskEditor(byId("stage"));
@@ -30,12 +30,14 @@ const code = new CodeView();
 const result = new ResultView({ useAsInput: async (info) => openPicture(await pictureFromServer(info, "result")) });
 const jobs = new JobList({
   open: openResult,
-  again: async (job) => form.fill(requestOf(job)),
-  code: async (job) => code.openJob(requestOf(job)),
-  ended: (job) => job.status === "succeeded" && announce(job),
+  again: paintAgain,
+  code: async (job) => code.openJob(requestOf(job), job),
+  ended: announce,
 });
-const form = new TaskForm(editor, new Reference(), {
-  onJob: (job) => jobs.add(job),
+const reference = new Reference();
+const work = new KeptWork(editor, openPicture);
+const form = new TaskForm(editor, reference, {
+  onJob: (job) => jobs.start(job),
   onTool: (picture, done) => result.open({
     title: "White balance",
     input: picture.id,
@@ -48,6 +50,8 @@ const form = new TaskForm(editor, new Reference(), {
 editor.onMask = () => {
   toolbar.refresh();
   form.refresh();
+  work.keep();
+  byId("alert").textContent = "";
 };
 
 byId("calls").addEventListener("click", () => code.openCalls());
@@ -57,35 +61,37 @@ byId("key").addEventListener("click", guarded(async () => {
 }));
 startIntake(openPicture);
 start();
+keepReadingModels();
 
 async function start() {
-  await refreshModels();
+  await readModels().catch(sayError);
+  form.renew();
   await jobs.restore();
-  await restorePicture();
+  await work.restore();
 }
 
-async function refreshModels() {
-  await readModels().then(() => form.choose(form.task)).catch(sayError);
+/** Soon again while the task's model is not there; a person waits for it. */
+async function keepReadingModels() {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, isReady(form.task) ? MODELS_MS : NOT_READY_MS));
+    await readModels().catch(() => {});
+    form.renew();
+  }
 }
-setInterval(() => readModels().then(() => form.refresh()).catch(() => {}), MODELS_MS);
 
 function openPicture(picture) {
   editor.open(picture);
   byId("welcome").hidden = true;
   byId("picture-name").textContent = `${picture.name}, ${picture.width} x ${picture.height}`;
-  sessionStorage.setItem(INPUT, JSON.stringify({ id: picture.id, name: picture.name }));
   form.refresh();
 }
 
-/** After a reload the picture is there again; where the server has lost it, the page starts anew. */
-async function restorePicture() {
-  const kept = JSON.parse(sessionStorage.getItem(INPUT) || "null");
-  if (!kept || editor.picture) return;
-  try {
-    openPicture(await pictureFromServer(await fileInfo(kept.id), kept.name));
-  } catch {
-    sessionStorage.removeItem(INPUT);
-  }
+async function paintAgain(job) {
+  const request = requestOf(job);
+  form.fill(request);
+  await work.bringBack(request);
+  if (ruleOf(job.task)?.reference) await reference.bringBack(request);
+  byId("task-form").scrollIntoView({ block: "nearest" });
 }
 
 async function openResult(job) {
@@ -109,5 +115,7 @@ async function openResult(job) {
 }
 
 function announce(job) {
-  byId("status").textContent = `${ruleOf(job.task)?.word || job.task} is done.`;
+  const word = ruleOf(job.task)?.word || job.task;
+  if (job.status === "succeeded") say(`${word} is done.`);
+  if (job.status === "failed") say(`${word} failed. ${job.error?.message || ""}`, { isError: true });
 }

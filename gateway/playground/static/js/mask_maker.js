@@ -51,6 +51,11 @@ export class MaskMaker {
     });
   }
 
+  /** Take up a mask that the server has, with the soft edge it was shown with. */
+  adopt({ hardId, feather }) {
+    return this.#next(() => this.#soften({ ...EMPTY, hardId, feather }));
+  }
+
   /** Grow, shrink, invert or fill: {grow: 4}. */
   operate(operation) {
     return this.#next((now) => now.hardId && this.#compose(now, [now.hardId], "union", [operation]));

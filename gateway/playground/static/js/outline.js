@@ -11,9 +11,10 @@ export function pathOf(rings) {
 }
 
 export class OutlineNode {
-  constructor(view, { fill = "rgba(64, 140, 255, 0.35)", stroke = "#fff" } = {}) {
+  constructor(view, name, { fill = "rgba(64, 140, 255, 0.35)", stroke = "#fff" } = {}) {
     this.paths = [];
     this.node = new Konva.Shape({
+      name,
       visible: false,
       sceneFunc: (context) => {
         const native = context._context;

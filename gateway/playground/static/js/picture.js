@@ -19,9 +19,9 @@ export class Picture {
 }
 
 /** Uploads a file and decodes it meanwhile. */
-export async function pictureFromFile(file, { prefetch = true } = {}) {
+export async function pictureFromFile(file, { prefetch = true, onShare } = {}) {
   const [info, levels] = await Promise.all([
-    upload(file, prefetch ? { prefetch: "true" } : {}),
+    upload(file, prefetch ? { prefetch: "true" } : {}, onShare),
     pyramid(file).catch(() => null),
   ]);
   if (!levels) throw new Error(unreadable(info));

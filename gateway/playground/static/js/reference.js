@@ -1,8 +1,9 @@
 // The picture of what is inserted, and which part of it is meant.
-import { byId, guarded, make } from "./elements.js";
+import { fileInfo } from "./api.js";
+import { byId, guarded, make, say, sayError, sayWorking } from "./elements.js";
 import { listenToKeys } from "./keyboard.js";
 import { MaskEditor } from "./mask_editor.js";
-import { pictureFromFile } from "./picture.js";
+import { pictureFromFile, pictureFromServer } from "./picture.js";
 import { Toolbar } from "./toolbar.js";
 
 export class Reference {
@@ -18,10 +19,20 @@ export class Reference {
 
   async open(file) {
     if (!file) return;
-    this.picture = await pictureFromFile(file);
+    const onShare = (share) => sayWorking(`Sending ${file.name}: ${Math.floor(share * 100)} %.`);
+    this.picture = await pictureFromFile(file, { onShare });
+    say("");
     this.mask = null;
     this.#show();
     this.mark();
+  }
+
+  /** What a job was given. */
+  async bringBack({ reference, reference_mask: maskId }) {
+    if (!reference?.length) return this.forget();
+    this.picture = await pictureFromServer(await fileInfo(reference[0]), "earlier picture");
+    this.mask = maskId ? { id: maskId } : null;
+    return this.#show();
   }
 
   mark() {
@@ -38,7 +49,10 @@ export class Reference {
       };
       listenToKeys(this.editor, toolbar, dialog);
     }
-    if (this.editor.picture !== this.picture) this.editor.open(this.picture);
+    if (this.editor.picture === this.picture) return;
+    const { mask } = this;
+    this.editor.open(this.picture);
+    if (mask) this.editor.maker.adopt({ hardId: mask.id, feather: 0 }).catch(sayError);
   }
 
   forget() {

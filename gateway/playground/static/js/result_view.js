@@ -77,7 +77,7 @@ export class ResultView {
     range.addEventListener("input", move);
     move();
     const box = make("div", { className: "slider" }, picture(this.after, "After"), top, line, range);
-    return [box];
+    return [make("figure", {}, box, make("figcaption", {}, "Before on the left, after on the right"))];
   }
 
   async #difference() {

@@ -1,7 +1,7 @@
 // Choosing a task, saying what is wanted, and sending it off.
 import { balance, submitJob } from "./api.js";
 import { byId, guarded, make, say } from "./elements.js";
-import { limitsOf, wordsFor } from "./models.js";
+import { defaultsOf, limitsOf, wordsFor } from "./models.js";
 import { advancedField, readFields } from "./task_fields.js";
 import { advancedOf, ruleOf, TASKS } from "./task_rules.js";
 
@@ -20,6 +20,11 @@ export class TaskForm {
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
+    });
+    // The browser cannot point at a wrong number that lies in closed details.
+    this.form.addEventListener("invalid", (event) => (event.target.closest("details").open = true), true);
+    byId("prompt").addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.form.requestSubmit();
     });
     byId("instant").addEventListener("click", guarded(() => this.#balanceNow()));
     this.submit = guarded(() => this.#submit());
@@ -41,8 +46,22 @@ export class TaskForm {
     prompt.maxLength = limitsOf(task).prompt?.max_length ?? 8000;
     byId("reference-part").hidden = !rule.reference;
     byId("instant").hidden = task !== "white_balance";
-    byId("advanced-fields").replaceChildren(...advancedOf(task).map((name) => advancedField(name, task)));
+    this.#fields();
     this.refresh();
+  }
+
+  /** After the models were read: bounds and defaults may be others now; what was filled in stays. */
+  renew() {
+    if (this.known === JSON.stringify([limitsOf(this.task), defaultsOf(this.task)])) return this.refresh();
+    const filled = readFields(this.form, advancedOf(this.task));
+    this.choose(this.task);
+    this.#fillFields(filled);
+    return undefined;
+  }
+
+  #fields() {
+    this.known = JSON.stringify([limitsOf(this.task), defaultsOf(this.task)]);
+    byId("advanced-fields").replaceChildren(...advancedOf(this.task).map((name) => advancedField(name, this.task)));
   }
 
   /** After the models, the picture or the mask have changed. */
@@ -54,7 +73,8 @@ export class TaskForm {
     const { mask, picture } = this.editor;
     const usesMask = advancedOf(this.task).includes("feather");
     byId("mask-note").hidden = !usesMask;
-    byId("mask-note").textContent = mask && picture
+    const emptied = mask?.area === 0;
+    byId("mask-note").textContent = emptied ? "The mask is empty: nothing is left of it." : mask && picture
       ? `Mask: ${mask.area.toLocaleString()} pixels, ${percent(mask.area / (picture.width * picture.height))} of the picture.`
       : "No mask yet.";
   }
@@ -63,9 +83,13 @@ export class TaskForm {
   fill(request) {
     this.choose(request.task);
     byId("prompt").value = request.prompt || "";
-    for (const name of advancedOf(request.task)) {
+    this.#fillFields(request);
+  }
+
+  #fillFields(given) {
+    for (const name of advancedOf(this.task)) {
       const input = this.form.elements[name];
-      if (input && request[name] !== undefined && request[name] !== null) input.value = String(request[name]);
+      if (input && given[name] !== undefined && given[name] !== null) input.value = String(given[name]);
     }
   }
 
@@ -90,9 +114,15 @@ export class TaskForm {
 
   async #submit() {
     await this.editor.maker.line;
-    const job = await submitJob(this.request());
+    const request = this.request();
+    const start = this.form.querySelector("[type=submit]");
+    start.setAttribute("aria-busy", "true");
+    try {
+      this.onJob(await submitJob(request));
+    } finally {
+      start.removeAttribute("aria-busy");
+    }
     say("The job is accepted.");
-    this.onJob(job);
   }
 
   async #balanceNow() {

@@ -2,7 +2,7 @@
 import { guarded, make } from "./elements.js";
 
 const TOOLS = [
-  ["click", "Click", "c", "Click on a thing. Right click or the minus sign takes parts away."],
+  ["click", "Click", "c", "Click on a thing. Right click or Take away takes parts away."],
   ["box", "Box", "b", "Draw a box around a thing."],
   ["everything", "All", "a", "Show all things; click to take them."],
   ["brush", "Brush", "p", "Paint the mask by hand."],
@@ -32,12 +32,13 @@ export class Toolbar {
       oninput: () => (editor.brushPx = Number(this.size.value)),
     });
     this.element = make("div", { className: "toolbar", role: "toolbar", "aria-label": "Mask tools" },
-      make("div", { className: "group" }, this.tools),
-      this.#clickOptions(),
-      this.sizeLabel = make("label", { className: "group brush-options", hidden: true }, "Size", this.size),
-      this.#operations(),
-      this.#history(),
-      this.#zoom());
+      make("div", { className: "group tools" }, this.tools),
+      make("div", { className: "tool-options" },
+        this.#clickOptions(),
+        this.sizeLabel = make("label", { className: "group brush-options", hidden: true }, "Size", this.size),
+        this.#history(),
+        this.#operations(),
+        this.#zoom()));
     editor.onToolState = () => this.refresh();
     this.choose("click");
   }
@@ -76,10 +77,9 @@ export class Toolbar {
       click.label = label;
       this.refresh();
     };
-    const option = (word, label, work) =>
-      make("button", { type: "button", title: label, "aria-label": word.length > 1 ? null : label, onclick: work }, word);
-    this.plus = option("+", "Points are on the thing", set(1));
-    this.minus = option("−", "Points are not on the thing", set(0));
+    const option = (word, label, work) => make("button", { type: "button", title: label, onclick: work }, word);
+    this.plus = option("+ Add", "Points are on the thing", set(1));
+    this.minus = option("− Take away", "Points are not on the thing (right click, or Alt and click)", set(0));
     this.further = option("New thing", "The next click begins a further thing (Shift and click)", () => {
       click.fresh = !click.fresh;
       this.refresh();
@@ -90,7 +90,10 @@ export class Toolbar {
 
   #operations() {
     const { maker } = this.editor;
-    const pixels = () => Math.min(256, Math.max(1, Math.round(Number(this.amount.value)) || 1));
+    const pixels = () => {
+      this.amount.value = String(Math.min(256, Math.max(1, Math.round(Number(this.amount.value)) || 1)));
+      return Number(this.amount.value);
+    };
     const button = (word, title, work) =>
       make("button", { type: "button", title, onclick: guarded(work) }, word);
     this.needMask = [
@@ -117,7 +120,7 @@ export class Toolbar {
     const { view } = this.editor;
     const button = (word, label, work) =>
       make("button", { type: "button", title: label, "aria-label": word.length > 1 ? null : label, onclick: work }, word);
-    return make("div", { className: "group" },
+    return make("div", { className: "group zoom" },
       button("−", "Zoom out (-)", () => view.zoomOut()),
       button("Fit", "Fit the picture (0)", () => view.fit()),
       button("+", "Zoom in (+)", () => view.zoomIn()));
