@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -19,7 +19,6 @@ from gateway.edit_results import FinishedPicture, finish
 from gateway.errors import ModelUnavailableError
 from gateway.inference import (
     InferenceBackend,
-    PaintEvent,
     PictureDone,
     PictureRequest,
     StepDone,
@@ -31,6 +30,8 @@ from gateway.model_catalog import ModelCatalog
 from gateway.painting_order import TASK_MODELS, OrderDesk, PaintingOrder
 from gateway.pictures import Pictures
 from gateway.result_keeping import insistently
+from gateway.resumed_painting import paint_on
+from gateway.saved_states import SavedStates
 from gateway.white_balancing import WhiteBalancer
 from preprocessing import codec
 
@@ -46,6 +47,7 @@ class Painter:
         pictures: Pictures,
         catalog: ModelCatalog,
         *,
+        states: SavedStates,
         preview_every: int,
         default_deadline_s: float | None = None,
     ) -> None:
@@ -53,6 +55,7 @@ class Painter:
         self._pictures = pictures
         self._balancer = WhiteBalancer(pictures)
         self._desk = OrderDesk(pictures, catalog, default_deadline_s=default_deadline_s)
+        self._states = states
         self._preview_every = preview_every
 
     async def accept(self, wanted: Mapping[str, Any]) -> PaintingOrder:
@@ -69,13 +72,15 @@ class Painter:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._paint(request, index, progress))
+                    group.create_task(self._paint(job, request, index, progress))
                     for index, request in enumerate(requests)
                 ]
         except ExceptionGroup as failures:  # the queue knows our errors, not groups of them
             raise failures.exceptions[0] from failures
         done = [task.result() for task in tasks]
-        return await self._deliver(order, requests, done, inputs)
+        result = await self._deliver(order, requests, done, inputs)
+        await self._states.forget(job.id, len(requests))
+        return result
 
     def _requests(
         self, order: PaintingOrder, inputs: EditInputs, *, deadline_s: float | None
@@ -105,11 +110,10 @@ class Painter:
         ]
 
     async def _paint(
-        self, request: PictureRequest, index: int, progress: _SharedProgress
+        self, job: Job, request: PictureRequest, index: int, progress: _SharedProgress
     ) -> PictureDone:
-        events: AsyncIterator[PaintEvent] = self._backend.paint(request)
-        # Closing the stream is what cancels the work in the model server.
-        async with aclosing(events) as stream:  # type: ignore[type-var]
+        events: Any = paint_on(self._backend, request, self._states, job, index)
+        async with aclosing(events) as stream:
             async for event in stream:
                 if isinstance(event, PictureDone):
                     return event

@@ -46,6 +46,18 @@ class SegmentationOutput:
     """Of the network that answered."""
 
 
+@dataclass(frozen=True)
+class SavedState:
+    """A picture midway: what the model server needs to go on from there."""
+
+    step: int
+    """Steps that are done, from 1."""
+    latents: npt.NDArray[np.float32]
+    """(S, C) after that step."""
+    of: str
+    """Of which checkpoint; another one begins at the beginning."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PictureRequest:
     """One picture to paint; names as in diffusers."""
@@ -72,6 +84,10 @@ class PictureRequest:
     """Whether the picture must not depend on what the model server does besides."""
     deadline_s: float | None = None
     """Seconds after which nobody wants the picture any more."""
+    save_every: int = 0
+    """Steps between two states that are handed out; 0 for none."""
+    saved: SavedState | None = None
+    """Where to go on; None: at the beginning."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +98,8 @@ class StepDone:
     total_steps: int
     preview: npt.NDArray[np.uint8] | None = None
     """Small RGB picture of the state, when one was due."""
+    state: SavedState | None = None
+    """To go on from, when one was due."""
 
 
 @dataclass(frozen=True)

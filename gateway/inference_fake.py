@@ -19,6 +19,7 @@ from gateway.inference import (
     PaintEvent,
     PictureDone,
     PictureRequest,
+    SavedState,
     SegmentationOutput,
     ServedNetwork,
     StepDone,
@@ -102,13 +103,17 @@ class FakeBackend:
         self.painted.append(request)
         self.painting += 1
         try:
-            for step in range(1, request.num_inference_steps + 1):
+            done = request.saved.step if request.saved else 0
+            for step in range(done + 1, request.num_inference_steps + 1):
                 await asyncio.sleep(self.step_s)
                 if self.failure:
                     raise self.failure
                 due = request.preview_every and step % request.preview_every == 0
                 preview = np.zeros((8, 8, 3), np.uint8) if due else None
-                yield StepDone(step, request.num_inference_steps, preview)
+                state = None
+                if request.save_every and step % request.save_every == 0:
+                    state = SavedState(step, np.full((4, 2), step, np.float32), "in memory")
+                yield StepDone(step, request.num_inference_steps, preview, state)
             colour = request.seed % 256
             image = np.full((request.height, request.width, 3), colour, np.uint8)
             yield PictureDone(image, 0.0, self._stages(request))

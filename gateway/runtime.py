@@ -23,10 +23,12 @@ from gateway.job_engine import JobEngine
 from gateway.job_service import open_database, open_queue
 from gateway.jobs import JobQueue, Runner
 from gateway.model_catalog import ModelCatalog
+from gateway.object_store import ObjectStore
 from gateway.observability.job_watch import watched
 from gateway.openai_images.attachments import Attachments
 from gateway.picture_sweep import PictureSweep
 from gateway.pictures import Pictures
+from gateway.saved_states import SavedStates
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings
 from gateway.text_match import TextMatcher
@@ -177,6 +179,9 @@ def _services(
         backend,
         pictures,
         catalog,
+        states=SavedStates(
+            ObjectStore.at(settings.image_store_url), every=settings.save_latents_every
+        ),
         preview_every=settings.preview_every,
         default_deadline_s=settings.job_deadline_s,
     )

@@ -145,6 +145,9 @@ class Settings(BaseSettings):
         15.0, ge=0, description="A synchronous client gone for so long cancels its job."
     )
     preview_every: int = Field(2, ge=0, description="Steps between two previews; 0 for none.")
+    save_latents_every: int = Field(
+        0, ge=0, description="Steps between two states of a job kept to go on from; 0: none."
+    )
     stall_timeout_s: float = Field(
         120.0, gt=0, description="A job without any event for so long ends with an error."
     )

@@ -31,12 +31,11 @@ from gateway.inference import (
     PictureRequest,
     SegmentationOutput,
     ServedNetwork,
-    StepDone,
 )
 from gateway.observability.tracing import trace_headers
 from gateway.triton_errors import BACKEND_DIED, translate, translated
 from gateway.triton_masks import TEXT_MODEL, TritonMaskModels, tensors_of
-from gateway.triton_painting import paint_inputs
+from gateway.triton_painting import paint_inputs, step_of
 
 _END_TIMEOUT_S = 1.0
 _INDEX_TIMEOUT_S = 5.0
@@ -113,7 +112,7 @@ class TritonBackend:
         )
         async for event, result in stream:
             if event["event"] == "step":
-                yield StepDone(event["step"], event["total_steps"], result.as_numpy("PREVIEW"))
+                yield step_of(event, result)
             elif event["event"] == "image":
                 image = result.as_numpy("IMAGE")
                 yield PictureDone(image, event["total_s"], event.get("timings") or {})

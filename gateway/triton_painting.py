@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from gateway.inference import PictureRequest
+from gateway.inference import PictureRequest, SavedState, StepDone
 from gateway.triton_canaries import Inputs
 
 
@@ -30,8 +32,22 @@ def paint_inputs(request: PictureRequest) -> Inputs:
     if request.adapters:
         wanted = json.dumps(dict(request.adapters))
         inputs["ADAPTERS"] = np.array([wanted.encode()], object)
+    if request.save_every:
+        inputs["SAVE_EVERY"] = np.array([request.save_every], np.int32)
+    if request.saved is not None:
+        told = json.dumps({"step": request.saved.step, "of": request.saved.of})
+        inputs["RESUME"] = np.array([told.encode()], object)
+        inputs["RESUME_LATENTS"] = request.saved.latents
     for number, image in enumerate(request.images, start=1):
         inputs[f"IMAGE_{number}"] = image
     if request.mask is not None:
         inputs["MASK"] = request.mask
     return inputs
+
+
+def step_of(event: Mapping[str, Any], result: Any) -> StepDone:
+    """A pipeline model's answer after a step."""
+    latents, state = result.as_numpy("LATENTS"), None
+    if latents is not None:
+        state = SavedState(event["step"], latents, event["of"])
+    return StepDone(event["step"], event["total_steps"], result.as_numpy("PREVIEW"), state)

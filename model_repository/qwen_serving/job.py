@@ -20,6 +20,8 @@ from qwen_serving.exported import Exported
 from qwen_serving.job_request import JobRequest
 from qwen_serving.preview import LatentPreview
 from qwen_serving.remote_modules import RemoteTextEncoder, RemoteTransformer, RemoteVae
+from qwen_serving.resumption import begin_behind
+from qwen_serving.saved_state import fingerprint
 from qwen_serving.stage_calls import StageCalls
 from qwen_serving.stage_name import stage_of
 from qwen_serving.stage_timings import StageTimings
@@ -45,6 +47,11 @@ class Job:
         self._executor = executor
         self._check = check
         self._emit = emit
+        self._of = fingerprint(exported.manifest)
+        saved = request.saved
+        # A state of another checkpoint is of no use: the job begins at the beginning.
+        self._saved = saved if saved is not None and saved.of == self._of else None
+        self._done = self._saved.step if self._saved else 0
         self._started = time.monotonic()
         self._timings = StageTimings()
         self._calls = StageCalls(device, exact=request.exact, timings=self._timings)
@@ -104,6 +111,8 @@ class Job:
             modules["processor"] = self._exported.processor
         pipeline = getattr(diffusers_pipelines, name)(**modules)
         pipeline.set_progress_bar_config(disable=True)
+        if self._saved is not None:
+            begin_behind(pipeline, self._saved)
         return pipeline
 
     def _adapters(self) -> str | None:
@@ -153,9 +162,15 @@ class Job:
         self, pipeline: Any, index: int, _timestep: Any, tensors: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         self._check()
-        step, total = index + 1, pipeline.num_timesteps
+        step, total = self._done + index + 1, self._done + pipeline.num_timesteps
+        latents = tensors["latents"]
         event = {"event": "step", "step": step, "total_steps": total}
-        self._emit(event, preview=self._paint_preview(pipeline, step, total, tensors["latents"]))
+        preview = self._paint_preview(pipeline, step, total, latents)
+        every = self._request.save_every
+        if every and step % every == 0 and step < total:
+            self._emit(event | {"of": self._of}, preview=preview, latents=_plain(latents))
+        else:
+            self._emit(event, preview=preview)
         return {}
 
     def _paint_preview(
@@ -168,6 +183,12 @@ class Job:
         position = pipeline.scheduler.step_index
         clean = self._preview.observe(latents, float(sigmas[position - 1]), float(sigmas[position]))
         return self._preview.paint(clean) if step % every == 0 and step < total else None
+
+
+def _plain(latents: torch.Tensor) -> npt.NDArray[np.float32]:
+    """(S, C) of one picture's latents (1, S, C)."""
+    plain: npt.NDArray[np.float32] = latents[0].float().cpu().numpy()
+    return plain
 
 
 def _opaque(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

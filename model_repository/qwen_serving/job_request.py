@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from qwen_serving.adapters import read_adapters
 from qwen_serving.request_values import array_of, number_of, text_of
+from qwen_serving.saved_state import SavedState, read_saved
 
 MAX_CONDITION_IMAGES = 4
 MAX_AREA = 4 * 1024 * 1024
@@ -42,6 +43,10 @@ class JobRequest:
     """0 = interactive, 1 = batch; lower goes first in the line."""
     exact: bool = False
     """Whether the picture must not depend on what else is in the stages' batches."""
+    save_every: int = 0
+    """Send the latents every so many steps, but the last; 0 for never."""
+    saved: SavedState | None = None
+    """Where it goes on; None for the beginning."""
 
 
 def read_request(request: Any) -> JobRequest:
@@ -66,6 +71,8 @@ def read_request(request: Any) -> JobRequest:
         mask=array_of(request, "MASK"),
         priority=int(number_of(request, "PRIORITY", 0)),
         exact=bool(number_of(request, "EXACT", False)),
+        save_every=int(number_of(request, "SAVE_EVERY", 0)),
+        saved=read_saved(request),
     )
     _check(job)
     return job
@@ -95,8 +102,7 @@ def _check(job: JobRequest) -> None:
         raise ValueError(f"sides are multiples of 16, got {job.width}x{job.height}")
     if job.width * job.height > MAX_AREA:
         raise ValueError(f"at most {MAX_AREA} pixels, got {job.width}x{job.height}")
-    if not 0 <= job.num_inference_steps <= MAX_STEPS:
-        raise ValueError(f"num_inference_steps is 0 to {MAX_STEPS}, got {job.num_inference_steps}")
+    _check_steps(job)
     if not 0 < job.strength <= 1:
         raise ValueError(f"strength is above 0 and at most 1, got {job.strength}")
     if not math.isfinite(job.true_cfg_scale):
@@ -105,6 +111,14 @@ def _check(job: JobRequest) -> None:
         raise ValueError(f"priority is 0 (interactive) or 1 (batch), got {job.priority}")
     if job.mask is not None:
         _check_mask(job.mask, job.images)
+
+
+def _check_steps(job: JobRequest) -> None:
+    steps = job.num_inference_steps
+    if not 0 <= steps <= MAX_STEPS:
+        raise ValueError(f"num_inference_steps is 0 to {MAX_STEPS}, got {steps}")
+    if job.saved is not None and job.saved.step >= steps:
+        raise ValueError(f"a job of {steps} steps cannot go on behind step {job.saved.step}")
 
 
 def _check_mask(mask: npt.NDArray[np.uint8], images: tuple[npt.NDArray[np.uint8], ...]) -> None:

@@ -141,8 +141,10 @@ class TritonPythonModel:
             event: dict[str, Any],
             image: npt.NDArray[np.uint8] | None = None,
             preview: npt.NDArray[np.uint8] | None = None,
+            latents: npt.NDArray[np.float32] | None = None,
         ) -> None:
-            _send(sender, event, image=image, preview=preview, final=image is not None)
+            tensors = {"IMAGE": image, "PREVIEW": preview, "LATENTS": latents}
+            _send(sender, event, tensors, final=image is not None)
 
         try:
             self._workshop.result().run(request, check, emit)
@@ -158,16 +160,14 @@ class TritonPythonModel:
 def _send(
     sender: Any,
     event: dict[str, Any],
+    outputs: Mapping[str, npt.NDArray[Any] | None] | None = None,
     *,
-    image: npt.NDArray[np.uint8] | None = None,
-    preview: npt.NDArray[np.uint8] | None = None,
     final: bool = False,
 ) -> None:
     tensors = [pb_utils.Tensor("EVENT", np.array([json.dumps(event).encode()], object))]
-    if image is not None:
-        tensors.append(pb_utils.Tensor("IMAGE", np.ascontiguousarray(image)))
-    if preview is not None:
-        tensors.append(pb_utils.Tensor("PREVIEW", np.ascontiguousarray(preview)))
+    for name, array in (outputs or {}).items():
+        if array is not None:
+            tensors.append(pb_utils.Tensor(name, np.ascontiguousarray(array)))
     flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if final else 0
     sender.send(pb_utils.InferenceResponse(tensors), flags=flags)
 

@@ -5,7 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gateway.inference import EDIT_MODEL, GENERATION_MODEL, SEGMENTATION_MODEL, PictureRequest
+from gateway.inference import (
+    EDIT_MODEL,
+    GENERATION_MODEL,
+    SEGMENTATION_MODEL,
+    PictureRequest,
+    SavedState,
+)
 from gateway.triton_canaries import (
     STAGE_MODELS,
     pipeline_canary,
@@ -54,7 +60,8 @@ def test_the_segmenter_takes_its_canary() -> None:
 def test_a_pipeline_takes_a_full_job(model: str) -> None:
     image = np.zeros((32, 64, 3), np.uint8)
     job = picture(model, images=(image,) * 4, mask=image[..., 0], adapters={"removal": 1.0})
-    job = replace(job, is_batch=True, exact=True)
+    saved = SavedState(2, np.zeros((8, 64), np.float32), "of this")
+    job = replace(job, is_batch=True, exact=True, save_every=2, saved=saved)
     inputs = paint_inputs(job)
     assert misfits(config_of(model), sent(inputs)) == []
     assert inputs.keys() == {tensor.name for tensor in config_of(model).input}
@@ -69,8 +76,8 @@ def test_a_pipeline_takes_a_plain_job(model: str) -> None:
     ("model", "read"),
     [
         (SEGMENTATION_MODEL, {"DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE"}),
-        (GENERATION_MODEL, {"EVENT", "PREVIEW", "IMAGE"}),
-        (EDIT_MODEL, {"EVENT", "PREVIEW", "IMAGE"}),
+        (GENERATION_MODEL, {"EVENT", "PREVIEW", "IMAGE", "LATENTS"}),
+        (EDIT_MODEL, {"EVENT", "PREVIEW", "IMAGE", "LATENTS"}),
     ],
 )
 def test_what_the_client_reads_is_an_output(model: str, read: set[str]) -> None:

@@ -150,3 +150,37 @@ def test_pictures_that_belong_to_the_task_are_taken(
     manifest: dict[str, Any], pictures: dict[str, Any]
 ) -> None:
     check_model(read(**pictures), manifest)
+
+
+LATENTS = np.ones((16, 64), np.float32)
+
+
+def test_a_saved_state_is_read() -> None:
+    job = read(RESUME='{"step": 4, "of": "x"}', RESUME_LATENTS=LATENTS, SAVE_EVERY=4)
+    assert job.save_every == 4
+    assert job.saved is not None
+    assert (job.saved.step, job.saved.of) == (4, "x")
+    assert (job.saved.latents == LATENTS).all()
+    assert read().saved is None
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        (None, "come together"),
+        ("[1]", "RESUME is"),
+        ('{"step": 4}', "RESUME is"),
+        ('{"step": 0, "of": "x"}', "behind step 1 or later, got 0"),
+        ('{"step": "4", "of": "x"}', "behind step 1 or later, got '4'"),
+        ('{"step": 50, "of": "x"}', "a job of 50 steps cannot go on behind step 50"),
+        ("{", "Expecting"),
+    ],
+)
+def test_a_malformed_state_is_refused(told: str | None, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        read(RESUME=told, RESUME_LATENTS=LATENTS)
+
+
+def test_a_state_without_latents_is_refused() -> None:
+    with pytest.raises(ValueError, match="come together"):
+        read(RESUME='{"step": 4, "of": "x"}')
