@@ -38,6 +38,10 @@ class JobEngine(Protocol):
         """Drop what is still known of tickets that were used up so long ago."""
         ...
 
+    async def pace(self, *, quiet: bool) -> None:
+        """Whether nothing has been in line for a while: then it may look less often."""
+        ...
+
     async def stop(self, *, drain_s: float) -> None:
         """Take no more tickets, and wait up to `drain_s` for those at work."""
         ...

@@ -30,6 +30,8 @@ R = TypeVar("R")
 APPLICATION_VERSION = "1"
 """Of the workflow below. DBOS hands a workflow only to workers with the same one."""
 POLLING_S = 0.1
+QUIET_POLLING_S = 0.5
+"""Of all workers, while no job is live: looking costs each of them processor time."""
 _LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED"]
 _FORGET_AT_ONCE = 1000
@@ -64,6 +66,7 @@ class DbosEngine:
         self._jobs_per_model = jobs_per_model
         self._polling_s = polling_s
         self._threads = ThreadPoolExecutor(4, "job-engine")
+        self._quiet = False
         self._launched = False
 
     async def start(self, run: Run | None) -> None:
@@ -88,6 +91,7 @@ class DbosEngine:
 
     async def enqueue(self, ticket: Ticket) -> None:
         """Put a ticket in line."""
+        await self.pace(quiet=False)
         await self._in_thread(_enqueue, ticket)
 
     async def claimed_by(self, workers: Collection[str]) -> list[Ticket]:
@@ -101,6 +105,13 @@ class DbosEngine:
     async def forget_used(self, *, older_than_s: float) -> None:
         """Delete workflows that ended; DBOS itself keeps them for ever."""
         await self._in_thread(_forget_used, older_than_s)
+
+    async def pace(self, *, quiet: bool) -> None:
+        """Set how often workers look; DBOS keeps it in the database, for all of them."""
+        if quiet != self._quiet:
+            interval_s = max(self._polling_s, QUIET_POLLING_S) if quiet else self._polling_s
+            await self._in_thread(_set_polling, self._models, interval_s)
+            self._quiet = quiet
 
     async def stop(self, *, drain_s: float) -> None:
         """Stop the queues' threads, wait for workflows, let go of the database."""
@@ -149,6 +160,12 @@ def _enqueue(ticket: Ticket) -> None:
             ticket.model,
             ticket.order,
         )
+
+
+def _set_polling(models: tuple[str, ...], interval_s: float) -> None:
+    for model in models:
+        if queue := DBOS.retrieve_queue(_queue(model)):
+            queue.set_polling_interval_sec(interval_s)
 
 
 def _claimed_by(workers: list[str]) -> list[Ticket]:

@@ -42,6 +42,9 @@ class MemoryEngine:
     async def forget_used(self, *, older_than_s: float) -> None:
         """Nothing is known of them."""
 
+    async def pace(self, *, quiet: bool) -> None:
+        """It does not look: it is told."""
+
     async def stop(self, *, drain_s: float) -> None:
         """Give those at work their time, then cancel."""
         self._run = None

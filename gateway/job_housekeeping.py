@@ -79,6 +79,12 @@ def not_in_line(database: JobDatabase, *, limit: int = 500) -> list[Ticket]:
         return [ticket_of(row) for row in connection.execute(query)]
 
 
+def any_live(database: JobDatabase) -> bool:
+    """Whether a job waits or runs."""
+    with database.reading() as connection:
+        return connection.execute(sa.select(jobs.c.id).where(_LIVE).limit(1)).first() is not None
+
+
 def pulse(database: JobDatabase) -> JobsPulse:
     """Jobs by status, and how long the oldest ones wait."""
     oldest = sa.select(sa.func.min(jobs.c.created_at))

@@ -34,6 +34,8 @@ class UpkeepLimits:
     """Time between two rounds; a worker is seen to live in each."""
     lost_after_s: float = 60.0
     """A worker not seen for so long is taken for dead, and its jobs go to others."""
+    quiet_after_s: float = 60.0
+    """When no job has been live for so long, the line is looked at less often."""
     check_line_s: float = 10.0
     """Time between two checks that every waiting job is in the engine's line."""
     retention_s: float = 60.0
@@ -65,6 +67,7 @@ class JobUpkeep:
         self._suspects: set[Ticket] = set()
         self._line_checked_at = time.monotonic()
         self._swept_at = time.monotonic()
+        self._live_at = time.monotonic()
         self._reached_since = time.monotonic()
 
     def start(self) -> None:
@@ -89,6 +92,7 @@ class JobUpkeep:
                 self._end_late_jobs,
                 self._take_over,
                 self._check_line,
+                self._pace,
                 self._sweep,
             ):
                 await self._guarded(part)
@@ -141,6 +145,12 @@ class JobUpkeep:
         for ticket in lost & self._suspects:  # twice in a row: not just between two states
             await self._again(ticket, "it was not in line")
         self._suspects = lost
+
+    async def _pace(self) -> None:
+        if await self._database.call(job_housekeeping.any_live):
+            self._live_at = time.monotonic()
+        quiet_s = time.monotonic() - self._live_at
+        await self._engine.pace(quiet=quiet_s > self._limits.quiet_after_s)
 
     async def _again(self, ticket: Ticket, why: str) -> None:
         if await self._database.call(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from dbos import DBOS
 from gateway import job_durations
 from gateway.job import Job, JobPriority, JobResult, JobStatus
 from gateway.job_database import JobDatabase
-from gateway.job_engine_dbos import DbosEngine
+from gateway.job_engine_dbos import POLLING_S, QUIET_POLLING_S, DbosEngine
 from gateway.job_rows import ticket_for
 from gateway.jobs import JobQueue, JobReporter
+from tests.gateway.conftest import until
 from tests.gateway.held_jobs import RESULT, HeldJobs, make_limits
 from tests.private_postgres import PrivatePostgres
 
@@ -167,3 +169,41 @@ async def test_when_jobs_end_is_foretold_from_those_that_ended_while_a_worker_is
         assert last.p50_s <= last.p90_s
     async with opened(url, quick, works=False) as queue:
         assert await queue.forecasts.eta(jobs[-1].id) is None, "nobody works"
+
+
+async def test_a_quiet_line_is_looked_at_less_often_until_a_job_comes(url: str) -> None:
+    def interval_s() -> float:
+        queue = DBOS.retrieve_queue("jobs-m")
+        assert queue is not None
+        return queue.polling_interval_sec
+
+    jobs = HeldJobs()
+    limits = make_limits(max_attempts=3)
+    engine = DbosEngine(url, worker_id="w", models=["m"], jobs_per_model=1)
+    queue = JobQueue(
+        jobs,
+        database=JobDatabase(url),
+        engine=engine,
+        worker_id="w",
+        limits=replace(limits, upkeep=replace(limits.upkeep, quiet_after_s=0.2)),
+    )
+    await queue.start()
+    try:
+        await until(lambda: of(asyncio.to_thread(interval_s), QUIET_POLLING_S), timeout_s=20)
+        job = await queue.submit(task="generate", model="m", request={})
+        assert await asyncio.to_thread(interval_s) == POLLING_S
+        await until(lambda: of(status_of(queue, job), JobStatus.RUNNING), timeout_s=20)
+        await asyncio.sleep(0.5)
+        assert await asyncio.to_thread(interval_s) == POLLING_S
+        await jobs.finish(job)
+        await until(lambda: of(asyncio.to_thread(interval_s), QUIET_POLLING_S), timeout_s=20)
+    finally:
+        await queue.close()
+
+
+async def of(found: Awaitable[object], wanted: object) -> bool:
+    return await found == wanted
+
+
+async def status_of(queue: JobQueue, job: Job) -> JobStatus:
+    return (await queue.get(job.id)).status
