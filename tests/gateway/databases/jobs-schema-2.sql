@@ -1,0 +1,263 @@
+BEGIN TRANSACTION;
+CREATE TABLE application_versions (
+    version_id TEXT NOT NULL PRIMARY KEY,
+    version_name TEXT NOT NULL UNIQUE,
+    version_timestamp INTEGER NOT NULL DEFAULT (strftime('%s','now') * 1000),
+    created_at INTEGER NOT NULL DEFAULT (strftime('%s','now') * 1000)
+, "application_name" TEXT DEFAULT NULL);
+INSERT INTO "application_versions" VALUES('5f9471da-709c-45e0-986c-bc578f7cd215','1',1795653935000,1795653935000,'retouch');
+CREATE TABLE dbos_migrations (version INTEGER NOT NULL PRIMARY KEY);
+INSERT INTO "dbos_migrations" VALUES(125);
+CREATE TABLE notifications (
+    message_uuid TEXT NOT NULL DEFAULT (hex(randomblob(16))) PRIMARY KEY,
+    destination_uuid TEXT NOT NULL,
+    topic TEXT,
+    message TEXT NOT NULL,
+    created_at_epoch_ms INTEGER NOT NULL DEFAULT (strftime('%s','now') * 1000), "serialization" TEXT DEFAULT NULL, "consumed" BOOLEAN NOT NULL DEFAULT FALSE, consumed_by_function_id INTEGER,
+    FOREIGN KEY (destination_uuid) REFERENCES workflow_status(workflow_uuid) 
+        ON UPDATE CASCADE ON DELETE CASCADE
+);
+CREATE TABLE "operation_outputs" (
+    workflow_uuid TEXT NOT NULL,
+    function_id INTEGER NOT NULL,
+    function_name TEXT NOT NULL DEFAULT '',
+    output TEXT,
+    error TEXT,
+    child_workflow_id TEXT,
+    started_at_epoch_ms INTEGER,
+    completed_at_epoch_ms INTEGER,
+    serialization TEXT,
+    application_name TEXT DEFAULT NULL,
+    retention_timestamp INTEGER NOT NULL DEFAULT (strftime('%s','now') * 1000),
+    PRIMARY KEY (workflow_uuid, function_id)
+);
+CREATE TABLE queues (
+    queue_id TEXT PRIMARY KEY DEFAULT (hex(randomblob(16))),
+    name TEXT NOT NULL UNIQUE,
+    concurrency INTEGER,
+    worker_concurrency INTEGER,
+    rate_limit_max INTEGER,
+    rate_limit_period_sec REAL,
+    priority_enabled BOOLEAN NOT NULL DEFAULT FALSE,
+    partition_queue BOOLEAN NOT NULL DEFAULT FALSE,
+    polling_interval_sec REAL NOT NULL DEFAULT 1.0,
+    created_at INTEGER NOT NULL DEFAULT (strftime('%s','now') * 1000),
+    updated_at INTEGER NOT NULL DEFAULT (strftime('%s','now') * 1000)
+, "application_name" TEXT DEFAULT NULL, "partition_concurrency" INTEGER DEFAULT NULL, "partition_worker_concurrency" INTEGER DEFAULT NULL, "partition_rate_limit_max" INTEGER DEFAULT NULL, "partition_rate_limit_period_sec" REAL DEFAULT NULL);
+INSERT INTO "queues" VALUES('6DAA3D91FEF07634CE0A920DDCDAA608','jobs-qwen_image',NULL,1,NULL,NULL,1,0,0.1,1795653935000,1795653935714,'retouch',NULL,NULL,NULL,NULL);
+CREATE TABLE retouch_doomed_files (
+	file_id VARCHAR(64) NOT NULL, 
+	PRIMARY KEY (file_id)
+);
+CREATE TABLE retouch_events (
+	job_id VARCHAR(64) NOT NULL, 
+	id INTEGER NOT NULL, 
+	name VARCHAR(32) NOT NULL, 
+	data JSON NOT NULL, 
+	PRIMARY KEY (job_id, id)
+);
+INSERT INTO "retouch_events" VALUES('job_01a21550a26e000067553a0e41dc3439',1,'queued','{"queue_position": 0}');
+INSERT INTO "retouch_events" VALUES('job_01a21550a26e000067553a0e41dc3439',2,'started','{}');
+INSERT INTO "retouch_events" VALUES('job_01a21550a26e000067553a0e41dc3439',3,'progress','{"step": 1, "total_steps": 2, "progress": 0.495}');
+INSERT INTO "retouch_events" VALUES('job_01a21550a26e000067553a0e41dc3439',4,'progress','{"step": 2, "total_steps": 2, "progress": 0.99}');
+INSERT INTO "retouch_events" VALUES('job_01a21550a26e000067553a0e41dc3439',5,'succeeded','{}');
+INSERT INTO "retouch_events" VALUES('job_01a21550a6bc00014270734a03650c9d',1,'queued','{"queue_position": 0}');
+INSERT INTO "retouch_events" VALUES('job_01a21550a6c400020c6f782acb17957d',1,'queued','{"queue_position": 1}');
+INSERT INTO "retouch_events" VALUES('job_01a21550a6c80003a112373e916db19d',1,'queued','{"queue_position": 2}');
+INSERT INTO "retouch_events" VALUES('job_01a21550a6c80003a112373e916db19d',2,'canceled','{}');
+INSERT INTO "retouch_events" VALUES('job_01a21550a6bc00014270734a03650c9d',2,'started','{}');
+INSERT INTO "retouch_events" VALUES('job_01a21550a6bc00014270734a03650c9d',3,'progress','{"step": 1, "total_steps": 2, "progress": 0.495}');
+CREATE TABLE retouch_job_files (
+	job_id VARCHAR(64) NOT NULL, 
+	file_id VARCHAR(64) NOT NULL, 
+	PRIMARY KEY (job_id, file_id)
+);
+INSERT INTO "retouch_job_files" VALUES('job_01a21550a26e000067553a0e41dc3439','file_0000000000000000000000000000000000000000');
+CREATE TABLE retouch_jobs (
+	seq INTEGER NOT NULL, 
+	id VARCHAR(64) NOT NULL, 
+	owner VARCHAR(128) NOT NULL, 
+	task VARCHAR(32) NOT NULL, 
+	model VARCHAR(128) NOT NULL, 
+	request JSON NOT NULL, 
+	metadata JSON NOT NULL, 
+	webhook TEXT, 
+	status VARCHAR(16) NOT NULL, 
+	rank INTEGER NOT NULL, 
+	lap INTEGER NOT NULL, 
+	step INTEGER NOT NULL, 
+	total_steps INTEGER NOT NULL, 
+	created_at DOUBLE NOT NULL, 
+	started_at DOUBLE, 
+	completed_at DOUBLE, 
+	expires_at DOUBLE, 
+	keep_s DOUBLE NOT NULL, 
+	deadline_s DOUBLE, 
+	deadline_at DOUBLE, 
+	attempts INTEGER NOT NULL, 
+	ticket INTEGER NOT NULL, 
+	in_line INTEGER NOT NULL, 
+	worker VARCHAR(128), 
+	events INTEGER NOT NULL, 
+	idempotency_key VARCHAR(256), 
+	fingerprint VARCHAR(64), 
+	PRIMARY KEY (seq), 
+	UNIQUE (owner, idempotency_key), 
+	UNIQUE (id)
+);
+INSERT INTO "retouch_jobs" VALUES(1,'job_01a21550a26e000067553a0e41dc3439','public','generate','qwen_image','{"prompt": "done"}','{}',NULL,'succeeded',0,0,2,2,1.79565393572635054585e+09,1.79565393681256151199e+09,1.79565393681961154941e+09,1.79625873681961154937e+09,604800.0,NULL,NULL,1,1,1,'old-worker',5,'first','f');
+INSERT INTO "retouch_jobs" VALUES(2,'job_01a21550a6bc00014270734a03650c9d','public','generate','qwen_image','{"prompt": "hold"}','{}',NULL,'running',0,0,1,2,1.79565393682899332051e+09,1.7956539369170997143e+09,NULL,NULL,604800.0,NULL,NULL,1,1,1,'old-worker',3,NULL,NULL);
+INSERT INTO "retouch_jobs" VALUES(3,'job_01a21550a6c400020c6f782acb17957d','public','generate','qwen_image','{"prompt": "waits"}','{"order": "7"}',NULL,'queued',0,1,0,0,1.79565393683622312546e+09,NULL,NULL,NULL,604800.0,NULL,NULL,0,1,1,NULL,1,NULL,NULL);
+INSERT INTO "retouch_jobs" VALUES(4,'job_01a21550a6c80003a112373e916db19d','public','generate','qwen_image','{"prompt": "no"}','{}',NULL,'canceled',0,2,0,0,1.79565393684038758278e+09,NULL,1.79565393684525275233e+09,1.79625873684525275229e+09,604800.0,NULL,NULL,0,1,1,NULL,2,NULL,NULL);
+CREATE TABLE retouch_results (
+	job_id VARCHAR(64) NOT NULL, 
+	status VARCHAR(16) NOT NULL, 
+	output JSON NOT NULL, 
+	preservation JSON, 
+	warnings JSON NOT NULL, 
+	timings JSON NOT NULL, 
+	error JSON, 
+	PRIMARY KEY (job_id)
+);
+INSERT INTO "retouch_results" VALUES('job_01a21550a26e000067553a0e41dc3439','succeeded','[{"file_id": "file_0000000000000000000000000000000000000000", "url": "/v1/files/file_0000000000000000000000000000000000000000/content", "width": 64, "height": 64, "format": "png", "sha256": "0000000000000000000000000000000000000000000000000000000000000000", "seed": 1}]','null','[]','{}','null');
+INSERT INTO "retouch_results" VALUES('job_01a21550a6c80003a112373e916db19d','canceled','[]','null','[]','{}','null');
+CREATE TABLE retouch_schema (
+	version INTEGER NOT NULL, 
+	PRIMARY KEY (version)
+);
+INSERT INTO "retouch_schema" VALUES(2);
+CREATE TABLE retouch_webhooks (
+	id VARCHAR(80) NOT NULL, 
+	job_id VARCHAR(64) NOT NULL, 
+	url TEXT NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	due_at DOUBLE, 
+	delivered_at DOUBLE, 
+	last_error TEXT, 
+	PRIMARY KEY (id), 
+	UNIQUE (job_id)
+);
+CREATE TABLE retouch_workers (
+	id VARCHAR(128) NOT NULL, 
+	seen_at DOUBLE NOT NULL, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "retouch_workers" VALUES('old-worker',1.79565393775008058543e+09);
+CREATE TABLE streams (
+    workflow_uuid TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    "offset" INTEGER NOT NULL, function_id INTEGER NOT NULL DEFAULT 0, "serialization" TEXT DEFAULT NULL,
+    PRIMARY KEY (workflow_uuid, key, "offset"),
+    FOREIGN KEY (workflow_uuid) REFERENCES workflow_status(workflow_uuid) 
+        ON UPDATE CASCADE ON DELETE CASCADE
+);
+CREATE TABLE workflow_events (
+    workflow_uuid TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL, "serialization" TEXT DEFAULT NULL,
+    PRIMARY KEY (workflow_uuid, key),
+    FOREIGN KEY (workflow_uuid) REFERENCES workflow_status(workflow_uuid) 
+        ON UPDATE CASCADE ON DELETE CASCADE
+);
+CREATE TABLE workflow_events_history (
+    workflow_uuid TEXT NOT NULL,
+    function_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL, "serialization" TEXT DEFAULT NULL,
+    PRIMARY KEY (workflow_uuid, function_id, key),
+    FOREIGN KEY (workflow_uuid) REFERENCES workflow_status(workflow_uuid)
+        ON UPDATE CASCADE ON DELETE CASCADE
+);
+CREATE TABLE workflow_input (
+    workflow_uuid TEXT NOT NULL PRIMARY KEY,
+    inputs TEXT,
+    retention_timestamp INTEGER NOT NULL DEFAULT (strftime('%s','now') * 1000)
+);
+INSERT INTO "workflow_input" VALUES('job_01a21550a26e000067553a0e41dc3439:1','gASVUgAAAAAAAAB9lCiMBGFyZ3OUKIwkam9iXzAxYTIxNTUwYTI2ZTAwMDA2NzU1M2EwZTQxZGMzNDM5lEsBjApxd2VuX2ltYWdllEsBdJSMBmt3YXJnc5R9lHUu',1795653935000);
+INSERT INTO "workflow_input" VALUES('job_01a21550a6bc00014270734a03650c9d:1','gASVUgAAAAAAAAB9lCiMBGFyZ3OUKIwkam9iXzAxYTIxNTUwYTZiYzAwMDE0MjcwNzM0YTAzNjUwYzlklEsBjApxd2VuX2ltYWdllEsBdJSMBmt3YXJnc5R9lHUu',1795653936000);
+INSERT INTO "workflow_input" VALUES('job_01a21550a6c400020c6f782acb17957d:1','gASVUgAAAAAAAAB9lCiMBGFyZ3OUKIwkam9iXzAxYTIxNTUwYTZjNDAwMDIwYzZmNzgyYWNiMTc5NTdklEsBjApxd2VuX2ltYWdllEsCdJSMBmt3YXJnc5R9lHUu',1795653936000);
+INSERT INTO "workflow_input" VALUES('job_01a21550a6c80003a112373e916db19d:1','gASVUgAAAAAAAAB9lCiMBGFyZ3OUKIwkam9iXzAxYTIxNTUwYTZjODAwMDNhMTEyMzczZTkxNmRiMTlklEsBjApxd2VuX2ltYWdllEsDdJSMBmt3YXJnc5R9lHUu',1795653936000);
+CREATE TABLE workflow_output (
+    workflow_uuid TEXT NOT NULL PRIMARY KEY,
+    output TEXT,
+    error TEXT,
+    retention_timestamp INTEGER NOT NULL DEFAULT (strftime('%s','now') * 1000)
+);
+INSERT INTO "workflow_output" VALUES('job_01a21550a26e000067553a0e41dc3439:1','gAROLg==',NULL,1795653936000);
+CREATE TABLE workflow_schedules (
+    schedule_id TEXT PRIMARY KEY,
+    schedule_name TEXT NOT NULL UNIQUE,
+    workflow_name TEXT NOT NULL,
+    workflow_class_name TEXT,
+    schedule TEXT NOT NULL,
+    status TEXT NOT NULL DEFAULT 'ACTIVE',
+    context TEXT NOT NULL
+, "last_fired_at" TEXT DEFAULT NULL, "automatic_backfill" BOOLEAN NOT NULL DEFAULT FALSE, "cron_timezone" TEXT DEFAULT NULL, "queue_name" TEXT DEFAULT NULL, "application_name" TEXT DEFAULT NULL);
+CREATE TABLE workflow_status (
+    workflow_uuid TEXT PRIMARY KEY,
+    status TEXT,
+    name TEXT,
+    authenticated_user TEXT,
+    assumed_role TEXT,
+    authenticated_roles TEXT,
+    request TEXT,
+    output TEXT,
+    error TEXT,
+    executor_id TEXT,
+    created_at INTEGER NOT NULL DEFAULT (strftime('%s','now') * 1000),
+    updated_at INTEGER NOT NULL DEFAULT (strftime('%s','now') * 1000),
+    application_version TEXT,
+    application_id TEXT,
+    class_name TEXT DEFAULT NULL,
+    config_name TEXT DEFAULT NULL,
+    recovery_attempts INTEGER DEFAULT 0,
+    queue_name TEXT,
+    workflow_timeout_ms INTEGER,
+    workflow_deadline_epoch_ms INTEGER,
+    inputs TEXT,
+    started_at_epoch_ms INTEGER,
+    deduplication_id TEXT,
+    priority INTEGER NOT NULL DEFAULT 0
+, queue_partition_key TEXT, forked_from TEXT, "owner_xid" TEXT DEFAULT NULL, "parent_workflow_id" TEXT DEFAULT NULL, "serialization" TEXT DEFAULT NULL, "delay_until_epoch_ms" BIGINT DEFAULT NULL, "was_forked_from" BOOLEAN NOT NULL DEFAULT FALSE, "rate_limited" BOOLEAN NOT NULL DEFAULT FALSE, "completed_at" BIGINT, "attributes" TEXT, "schedule_name" TEXT, "debounce_deadline_epoch_ms" BIGINT DEFAULT NULL, "is_debounced" BOOLEAN NOT NULL DEFAULT FALSE, "application_name" TEXT DEFAULT NULL, "creator_xid" TEXT DEFAULT NULL);
+INSERT INTO "workflow_status" VALUES('job_01a21550a26e000067553a0e41dc3439:1','SUCCESS','retouch_job',NULL,NULL,NULL,NULL,NULL,NULL,'old-worker',1795653935000,1795653936000,'1','',NULL,NULL,1,'jobs-qwen_image',NULL,NULL,NULL,1795653936000,NULL,1,NULL,NULL,NULL,NULL,'py_pickle',NULL,0,0,1795653936000,'null',NULL,NULL,0,'retouch','32342637-b36e-4dfb-9722-1f070adf0ca3');
+INSERT INTO "workflow_status" VALUES('job_01a21550a6bc00014270734a03650c9d:1','PENDING','retouch_job',NULL,NULL,NULL,NULL,NULL,NULL,'old-worker',1795653936000,1795653936000,'1','',NULL,NULL,1,'jobs-qwen_image',NULL,NULL,NULL,1795653936000,NULL,1,NULL,NULL,'afcb3c7c-735a-44c5-88a7-190e655eb7ec',NULL,'py_pickle',NULL,0,0,NULL,'null',NULL,NULL,0,'retouch','1e05ed63-5ff3-4c2f-92fb-c097daf0fe48');
+INSERT INTO "workflow_status" VALUES('job_01a21550a6c400020c6f782acb17957d:1','ENQUEUED','retouch_job',NULL,NULL,NULL,NULL,NULL,NULL,'old-worker',1795653936000,1795653936000,'1','',NULL,NULL,0,'jobs-qwen_image',NULL,NULL,NULL,NULL,NULL,2,NULL,NULL,NULL,NULL,'py_pickle',NULL,0,0,NULL,'null',NULL,NULL,0,'retouch','653fcaf6-1753-4f14-883d-41d78c0fd963');
+INSERT INTO "workflow_status" VALUES('job_01a21550a6c80003a112373e916db19d:1','ENQUEUED','retouch_job',NULL,NULL,NULL,NULL,NULL,NULL,'old-worker',1795653936000,1795653936000,'1','',NULL,NULL,0,'jobs-qwen_image',NULL,NULL,NULL,NULL,NULL,3,NULL,NULL,NULL,NULL,'py_pickle',NULL,0,0,NULL,'null',NULL,NULL,0,'retouch','41966115-711b-479d-bd93-9fcd6a82b801');
+CREATE INDEX retouch_jobs_laps ON retouch_jobs (model, rank, lap);
+CREATE INDEX retouch_jobs_expiry ON retouch_jobs (expires_at);
+CREATE INDEX retouch_jobs_in_line ON retouch_jobs (status, model, rank, lap, seq);
+CREATE INDEX retouch_jobs_owner ON retouch_jobs (owner, status);
+CREATE INDEX retouch_job_files_file ON retouch_job_files (file_id);
+CREATE INDEX retouch_webhooks_due ON retouch_webhooks (due_at);
+CREATE INDEX workflow_status_created_at_index ON workflow_status (created_at);
+CREATE INDEX idx_workflow_topic ON notifications (destination_uuid, topic);
+CREATE INDEX "idx_workflow_status_delayed" ON "workflow_status" ("delay_until_epoch_ms") WHERE status = 'DELAYED';
+CREATE INDEX "idx_workflow_status_forked_from" ON "workflow_status" ("forked_from") WHERE "forked_from" IS NOT NULL;
+CREATE INDEX "idx_workflow_status_parent_workflow_id" ON "workflow_status" ("parent_workflow_id") WHERE "parent_workflow_id" IS NOT NULL;
+CREATE UNIQUE INDEX "uq_workflow_status_dedup_id" ON "workflow_status" ("queue_name", "deduplication_id") WHERE "deduplication_id" IS NOT NULL;
+CREATE INDEX "idx_workflow_status_pending" ON "workflow_status" ("created_at") WHERE "status" = 'PENDING';
+CREATE INDEX "idx_workflow_status_failed" ON "workflow_status" ("status", "created_at") WHERE "status" IN ('ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED');
+CREATE INDEX "idx_workflow_status_rate_limited" ON "workflow_status" ("queue_name", "started_at_epoch_ms") WHERE "rate_limited" = TRUE;
+CREATE INDEX "idx_workflow_status_completed_at" ON "workflow_status" ("completed_at") WHERE "completed_at" IS NOT NULL;
+CREATE INDEX "idx_workflow_status_started_at" ON "workflow_status" ("started_at_epoch_ms") WHERE "started_at_epoch_ms" IS NOT NULL;
+CREATE INDEX "idx_workflow_status_schedule_name" ON "workflow_status" ("schedule_name") WHERE "schedule_name" IS NOT NULL;
+CREATE UNIQUE INDEX "uq_application_versions_owner_version"
+    ON application_versions ("application_name", "version_name")
+    WHERE "application_name" IS NOT NULL;
+CREATE UNIQUE INDEX "uq_application_versions_unclaimed_version"
+    ON application_versions ("version_name")
+    WHERE "application_name" IS NULL;
+CREATE INDEX idx_workflow_input_retention
+    ON workflow_input (retention_timestamp);
+CREATE INDEX idx_workflow_output_retention
+    ON workflow_output (retention_timestamp);
+CREATE INDEX idx_operation_outputs_retention
+    ON operation_outputs (retention_timestamp);
+CREATE INDEX "idx_workflow_status_in_flight_v2" ON "workflow_status" ("queue_name", "status", "priority", "created_at", "application_name") WHERE "status" IN ('ENQUEUED', 'PENDING');
+CREATE INDEX "idx_workflow_status_partition_dequeue_v3" ON "workflow_status" ("queue_name", "status", "queue_partition_key", "priority", "created_at", "workflow_uuid", "application_name") WHERE "status" IN ('ENQUEUED', 'PENDING') AND "queue_partition_key" IS NOT NULL;
+CREATE INDEX "idx_operation_outputs_completed_at_function_name_v2" ON "operation_outputs" ("completed_at_epoch_ms", "function_name", "application_name");
+CREATE INDEX "idx_workflow_status_deadline" ON "workflow_status" ("workflow_deadline_epoch_ms") WHERE "status" IN ('ENQUEUED', 'PENDING', 'DELAYED') AND "workflow_deadline_epoch_ms" IS NOT NULL;
+CREATE INDEX "idx_application_versions_timestamp" ON "application_versions" ("version_timestamp" DESC);
+CREATE INDEX "idx_application_versions_owner_timestamp" ON "application_versions" ("application_name", "version_timestamp" DESC);
+COMMIT;
