@@ -5,9 +5,9 @@ stay up (`min_containers`), and nothing wakes anything: a Triton that starts wri
 address into a `modal.Dict`, the gateway looks there every few seconds, and its canaries tell who
 answers.
 
-Before the first deployment: a Modal secret `retouch` with RETOUCH_DATABASE_URL (PostgreSQL) and the
-settings of the S3-compatible store; the exported repository in the volume `retouch-models`
-(`modal volume put retouch-models model_repository /`).
+Before the first deployment: a Modal secret `retouch` with RETOUCH_DATABASE_URL (PostgreSQL),
+RETOUCH_STORE_URL and the variables of the S3-compatible store; the exported repository in the
+volume `retouch-models` (`modal volume put retouch-models model_repository/ /`).
 """
 
 import os

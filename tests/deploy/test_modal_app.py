@@ -1,6 +1,8 @@
 """The Modal app, imported and inspected; nothing is sent to Modal."""
 
 import importlib.util
+import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,3 +76,12 @@ def test_what_runs_in_the_containers_is_in_the_images() -> None:
     for script in ("serve.sh", "alive.py"):
         assert f"/opt/retouch/{script}" in source
         assert f"deploy/triton/{script}" in dockerfile
+
+
+@pytest.mark.parametrize("page", ["deploy/modal_app.py", "docs/deploying.md"])
+def test_the_repository_is_put_where_triton_looks(page: str) -> None:
+    text = (FILE.parents[1] / page).read_text()
+    put = re.search(r"modal volume put retouch-models (\S+) (/)", text)
+    assert put is not None
+    # Modal's command appends the local name to a remote path that ends with a slash.
+    assert put[2] + os.path.basename(put[1]) == "/"  # noqa: PTH119 - as Modal does it
