@@ -2,6 +2,8 @@
 
 The newest binary that runs on glibc 2.34 is inside the Linux wheel of tritonclient 2.51.0; the two
 libraries it misses are in the wheel of the embedded Triton.
+
+    python -m benchmarks.perf_analyzer -m fastsam -u 127.0.0.1:PORT -i grpc ...
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.settings import Settings
 from gateway.triton_installation import WHEEL_TRITON_VERSION, find_installation
 
 WHEEL = "tritonclient==2.51.0"
@@ -68,7 +71,7 @@ class PerfAnalyzer:
             ]  # fmt: skip
             done = subprocess.run(
                 command,
-                env=self._environment(),
+                env=self.environment,
                 capture_output=True,
                 text=True,
                 timeout=TIMEOUT_S,
@@ -79,7 +82,9 @@ class PerfAnalyzer:
                 raise RuntimeError(f"perf_analyzer on {model}: {words}")
             return read_point(model, report)
 
-    def _environment(self) -> dict[str, str]:
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables to start it with."""
         if self.libraries is None:
             return dict(os.environ)
         return os.environ | {"LD_LIBRARY_PATH": str(self.libraries)}
@@ -140,3 +145,13 @@ def _link_libraries(cache: Path, folder: Path) -> None:
         link = folder / name
         if not link.exists():
             link.symlink_to(found)
+
+
+def main() -> None:
+    """Become perf_analyzer, with the arguments of this command."""
+    found = find_perf_analyzer(Settings().triton_cache)
+    os.execve(found.program, [str(found.program), *sys.argv[1:]], found.environment)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

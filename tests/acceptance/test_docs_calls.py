@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +29,8 @@ CALLS = [
     *(("python-client.md", "python", n) for n in range(2)),
     *(("python-client.md", "sh", n) for n in range(1)),
     *(("observability.md", "sh", n) for n in range(1)),
+    *(("http-api.md", "sh", n) for n in range(3)),
+    *(("security.md", "sh", n) for n in range(1)),
 ]
 
 
@@ -43,6 +47,7 @@ def test_a_call_does_what_it_says(
         env={
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "RETOUCH_URL": gateway.url,
+            "RETOUCH_DATA_DIR": str(tmp_path / "retouch-data"),
         },
         capture_output=True,
         text=True,
@@ -60,3 +65,21 @@ def test_no_call_is_left_out() -> None:
         for language in ("python", "sh"):
             known = sum(call[:2] == (page, language) for call in CALLS)
             assert len(blocks(page, language)) == known, (page, language)
+
+
+def test_the_bodies_of_the_http_api_page_do_what_it_says(gateway: Served) -> None:
+    masks, composed, removal, adapted = blocks("http-api.md", "json")
+    picture = gateway.upload((ROOT / "docs" / "pictures" / "scene.png").read_bytes())
+
+    def post(path: str, body: str) -> Any:
+        return gateway.http.post(path, json=json.loads(body.replace("file_...", picture))).json()
+
+    found = post("/v1/masks", masks)["masks"]
+    assert len({mask["mask_id"] for mask in found}) == 3, "three prompts, three objects"
+    runs = post("/v1/masks", json.dumps({"image": "file_...", "everything": True, "output": "rle"}))
+    for placeholder, mask in zip(("file_a...", "file_b..."), found, strict=False):
+        composed = composed.replace(placeholder, mask["mask_id"])
+    composed = composed.replace('"..."', json.dumps(runs["masks"][-1]["rle"]["counts"]))
+    assert post("/v1/masks/compose", composed)["area"] > 0
+    assert gateway.finish(post("/v1/jobs", removal))["status"] == "succeeded"
+    assert post("/v1/jobs", adapted)["code"] == "unsupported_value", "demo models have no adapters"
