@@ -13,6 +13,7 @@ from gateway.errors import NotFoundError
 from gateway.keys.api_key import ApiKey, KeyScope
 from gateway.keys.setup import key_store
 from gateway.settings import Settings
+from gateway.whole_column import whole
 
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 
@@ -42,7 +43,9 @@ def create(
 @keys.command("list")
 def list_keys() -> None:
     """All keys, without their secrets."""
-    table = Table("id", "name", "scope", "created", "revoked", "requests/min", "megapixels/min")
+    table = Table(
+        whole("id"), "name", "scope", "created", "revoked", "requests/min", "megapixels/min"
+    )
     for key in key_store(Settings()).all():
         table.add_row(*_row(key))
     Console().print(table)

@@ -19,6 +19,7 @@ from gateway.job_database import JobDatabase
 from gateway.job_engine_memory import MemoryEngine
 from gateway.jobs import JobQueue, JobReporter
 from gateway.settings import Settings
+from gateway.whole_column import whole
 
 jobs = typer.Typer(no_args_is_help=True, help="Jobs in RETOUCH_DATABASE_URL.")
 T = TypeVar("T")
@@ -46,7 +47,7 @@ def list_jobs(
 ) -> None:
     """Newest first."""
     found = _with_queue(lambda queue: queue.latest(status=status, limit=limit, after=None))
-    table = Table("id", "status", "progress", "task", "starts", "age", "owner")
+    table = Table(whole("id"), whole("status"), "progress", "task", "starts", "age", "owner")
     for job in found:
         table.add_row(
             job.id,

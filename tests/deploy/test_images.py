@@ -81,7 +81,13 @@ def test_every_package_is_in_what_the_gateway_image_copies(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         carried = set(wheel.namelist())
-    assert {"retouch_client/__init__.py", "gateway/playground/static/index.html"} <= carried
+    modules = {
+        str(path.relative_to(ROOT))
+        for package in ("gateway", "preprocessing", "export_scripts", "retouch_client")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    assert modules <= carried, "a package that pyproject.toml does not name"
+    assert "gateway/playground/static/index.html" in carried
     assert any(name.startswith("export_scripts/demo/") for name in carried)
 
 

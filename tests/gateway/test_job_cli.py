@@ -55,6 +55,16 @@ def test_jobs_are_listed_and_shown(database: JobDatabase, retouch: Command) -> N
     assert "event 1" in text
 
 
+def test_ids_are_listed_whole_on_a_narrow_terminal(
+    database: JobDatabase, retouch: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = make(database)
+    monkeypatch.setenv("COLUMNS", "80")
+    text = retouch("list")[1]
+    assert job_id in text, "it is copied into `retouch jobs show`"
+    assert "queued" in text
+
+
 def test_a_canceled_job_can_be_tried_again(database: JobDatabase, retouch: Command) -> None:
     job_id = make(database)
     assert retouch("cancel", job_id) == (0, "canceled\n")

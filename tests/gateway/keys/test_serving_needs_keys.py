@@ -18,8 +18,8 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*arguments: str, status: int = 0) -> str:
-    done = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+def run(*arguments: str, status: int = 0, columns: int = 200) -> str:
+    done = CliRunner().invoke(app, list(arguments), env={"COLUMNS": str(columns)})
     assert done.exit_code == status, done.output
     return done.output
 
@@ -32,6 +32,7 @@ def test_a_key_is_made_listed_and_revoked(data_dir: Path) -> None:
     assert key_id in listed
     assert "studio" in listed
     assert secret not in listed
+    assert key_id in run("keys", "list", columns=80), "it is copied into `retouch keys revoke`"
     run("keys", "revoke", key_id)
     assert key_store(Settings()).all()[0].is_revoked
     assert "no key" in run("keys", "revoke", "nobody", status=1)
