@@ -25,8 +25,10 @@ from gateway.picture_commands import app as picture_commands
 from gateway.settings import Settings
 from gateway.slow_clients import protection
 from gateway.worker import work
+from gateway.wrong_settings import wrong_settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+# A traceback with variables would show passwords.
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 app.add_typer(keys, name="keys")
 app.add_typer(jobs, name="jobs")
 app.registered_commands += picture_commands.registered_commands
@@ -36,6 +38,11 @@ app.registered_commands += edit_commands.registered_commands
 @app.callback()
 def main() -> None:
     """Retouch: a self-hosted image-editing server."""
+    complaints = wrong_settings()
+    for line in complaints:
+        typer.echo(line, err=True)
+    if complaints:
+        raise typer.Exit(2)
 
 
 @app.command()
