@@ -40,6 +40,7 @@ def test_images_are_pinned_unprivileged_and_checked(dockerfile: Path) -> None:
     assert sum(line.startswith("FROM") for line in lines) > 1, "one stage only"
     users = [line for line in lines if line.startswith("USER")]
     assert users[-1] == "USER 10001:10001"
+    assert any("HOME=/tmp" in line for line in lines), "a user of the platform's has no home"
     assert any(line.startswith("HEALTHCHECK --interval") for line in lines)
     assert any("cyclonedx-py environment" in line for line in lines), "no SBOM"
     installs = [part for line in lines for part in line.split("&&") if "pip" in part]
