@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# ultralytics brings an OpenCV that needs libGL.so.1, which servers lack.
+WITHOUT_WINDOWS = $(BIN)/pip install --quiet -c constraints.txt --force-reinstall --no-deps opencv-python-headless
 
 .DEFAULT_GOAL := help
 
@@ -49,10 +51,12 @@ $(BIN)/pip:
 
 .installed-perf: .installed-dev benchmarks/peers/requirements.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[export,dev,perf]'
+	$(WITHOUT_WINDOWS)
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet -r benchmarks/peers/requirements.txt
 	touch $@
 
 .installed-dev: $(BIN)/pip pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[export,dev]'
+	$(WITHOUT_WINDOWS)
 	touch $@ .installed-serve

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODEL_PACKAGES = {"qwen_serving", "mask_serving"}
 """In the model repository, which is copied as a whole."""
+MAKEFILE = (ROOT / "Makefile").read_text()
 DOCKERFILES = sorted((ROOT / "deploy").glob("*/Dockerfile"))
 
 
@@ -97,3 +98,13 @@ def test_the_gateway_image_brings_no_torch() -> None:
     heavy = ("torch", "diffusers", "transformers", "onnxruntime", "ultralytics")
     assert not [line for line in dependencies if line.startswith(heavy)]
     assert "import torch" in (ROOT / "deploy" / "gateway" / "Dockerfile").read_text()
+
+
+def test_what_has_ultralytics_has_the_opencv_without_windows() -> None:
+    """ultralytics installs an `opencv-python` whose cv2 fails where libGL.so.1 is missing."""
+    export = (ROOT / "deploy" / "triton" / "Dockerfile").read_text().partition("AS export")[2]
+    _, installed, after = export.partition("'/opt/retouch[export]'")
+    assert installed
+    assert "--force-reinstall --no-deps opencv-python-headless" in after
+    recipes = re.findall(r"(?m)^\t\$\(BIN\)/pip install .*\[export.*\n(.*)", MAKEFILE)
+    assert recipes == ["\t$(WITHOUT_WINDOWS)"] * 2
