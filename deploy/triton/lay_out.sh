@@ -6,6 +6,17 @@ code=${MODEL_CODE:-/opt/retouch/model_repository}
 weights=${MODEL_WEIGHTS:-/models}
 served=$RETOUCH_MODEL_REPOSITORY
 
+# Whether a version folder of the volume holds more than code.
+has_weights() {
+  for file in "$1"*; do
+    case $(basename "$file") in
+      model.py | __pycache__) ;;
+      *) [ ! -e "$file" ] || return 0 ;;
+    esac
+  done
+  return 1
+}
+
 # One model, whose config and entry point are in folder $2.
 lay_out() {
   mkdir -p "$served/$1"
@@ -14,6 +25,8 @@ lay_out() {
   [ ! -d "$2/configs" ] || cp -r "$2/configs" "$served/$1/"
   for version in "$weights/$1"/[0-9]*/; do
     [ -d "$version" ] || continue
+    # A version that is only the checkout's code, as of a fastsam that nobody exported, cannot be loaded.
+    [ "$2" = "$weights/$1/" ] || has_weights "$version" || continue
     target=$served/$1/$(basename "$version")
     mkdir -p "$target"
     for file in "$version"*; do

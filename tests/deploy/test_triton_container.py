@@ -169,6 +169,27 @@ def test_what_the_volume_no_longer_has_is_not_served_after_a_restart(tmp_path: P
     assert not (served / "exported").exists()
 
 
+def test_a_model_that_nobody_exported_is_left_out(tmp_path: Path) -> None:
+    """A new volume holds the checkout's code, `fastsam/1/model.py` with it."""
+    code, weights = image_code(tmp_path / "code", "identity"), volume(tmp_path / "models", "other")
+    (weights / "identity" / "1" / "__pycache__").mkdir(parents=True)
+    (weights / "identity" / "1" / "model.py").write_text("# needs weights beside it")
+    environment = os.environ | {
+        "MODEL_CODE": str(code),
+        "MODEL_WEIGHTS": str(weights),
+        "RETOUCH_MODEL_REPOSITORY": str(tmp_path / "repository"),
+        "TRITON_MODELS": "identity",
+    }
+    done = subprocess.run(
+        [SCRIPTS / "serve.sh"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "no weights of identity" in done.stderr
+    assert done.returncode == 1, "there is nothing else to serve"
+    (weights / "identity" / "1" / "model.onnx").write_text("a graph")
+    subprocess.run([SCRIPTS / "lay_out.sh"], env=environment, check=True)
+    assert (tmp_path / "repository" / "identity" / "1" / "model.onnx").is_symlink()
+
+
 @pytest.mark.parametrize("folder", ["models", "code"])
 def test_a_layout_over_the_volume_or_the_code_is_refused(tmp_path: Path, folder: str) -> None:
     environment = os.environ | {
