@@ -11,8 +11,10 @@ import uvicorn
 from gateway.app import create_app
 from gateway.edge import Edge
 from gateway.inference_fake import FakeBackend
+from gateway.observability.logs import set_up_logs
 from gateway.runtime import running
 from gateway.settings import Settings
+from gateway.slow_clients import protection
 
 STEP_S = 0.3
 
@@ -26,13 +28,15 @@ async def work(settings: Settings) -> None:
 
 def main() -> None:
     settings = Settings()
+    set_up_logs(settings.log_format)
     command, *options = sys.argv[1:]
     if command == "worker":
         asyncio.run(work(settings))
         return
     works = "--no-worker" not in options
     app = create_app(settings, backend=FakeBackend(step_s=STEP_S), works=works)
-    uvicorn.run(app, port=settings.port, timeout_graceful_shutdown=5)
+    guards = protection(settings)
+    uvicorn.run(app, port=settings.port, timeout_graceful_shutdown=5, log_config=None, **guards)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A served gateway asked for everything, much of it wrongly: what it and its parts log."""
+"""A served gateway asked for everything, much of it wrongly: what it logs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SETTINGS = {"webhook_secret": SECRET, "webhook_allow_private": True}
 
 
 @pytest.fixture
-def guarded(gateway: Served, tmp_path: Path) -> Iterator[Served]:
-    """Beside the shared gateway, over its Triton, with a key and webhooks."""
+def guarded(tmp_path: Path) -> Iterator[Served]:
+    """With a key and webhooks."""
     store = KeyStore.in_folder(tmp_path)
     text = store.create("ann")[1]
     store.close()
-    served = Served(tmp_path, triton_url=gateway.triton["grpc"], **SETTINGS)
+    served = Served(tmp_path, module="tests.acceptance.memory_member", **SETTINGS)
     served.http.headers["Authorization"] = f"Bearer {text}"
     try:
         served.wait_ready()
