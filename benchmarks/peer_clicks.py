@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -32,6 +33,8 @@ from preprocessing.codec import encode_jpeg
 
 DIRECT, GATEWAY = "direct Triton client", "gateway"
 RUN_TIMEOUT_S = 900.0
+LEAST_ROUNDS = 3
+"""Medians of fewer say little; so many are run however long they take."""
 _HEADERS = ("server", "p50 ms", "p99 ms", "req/s", "req/s / direct", "server CPU ms")
 
 
@@ -67,17 +70,24 @@ def rounds_of(
     concurrency: Sequence[int],
     rounds: int,
     requests: int,
+    patience_s: float = float("inf"),
 ) -> list[RoundFigures]:
     """All rounds, after one of a few requests that is thrown away.
+
+    From `LEAST_ROUNDS` on none begins when `patience_s` is over.
 
     Raises:
         RuntimeError: two servers answered different masks.
     """
     figures: list[RoundFigures] = []
+    over_at = time.monotonic() + patience_s
     _round(contenders, list(itertools.islice(pictures, 8)), 2, 0)
-    for round_, clients in itertools.product(range(rounds), concurrency):
-        batch = list(itertools.islice(pictures, max(requests, 2 * clients)))
-        figures += _round(contenders, batch, clients, round_)
+    for round_ in range(rounds):
+        if round_ >= LEAST_ROUNDS and time.monotonic() > over_at:
+            break
+        for clients in concurrency:
+            batch = list(itertools.islice(pictures, max(requests, 2 * clients)))
+            figures += _round(contenders, batch, clients, round_)
     return figures
 
 
@@ -217,8 +227,9 @@ def measure(
     rounds: int,
     requests: int,
     side: int,
+    patience_s: float = float("inf"),
 ) -> list[RoundFigures]:
-    """Start the peers beside a gateway, and run all rounds."""
+    """Start the peers beside a gateway, and run all rounds, as `rounds_of` says."""
     pixels = photograph(PICTURES[0], side)
     with tempfile.TemporaryDirectory(prefix="retouch-peers-") as logs, ExitStack() as running:
         clients = running.enter_context(other_process())
@@ -232,6 +243,7 @@ def measure(
             concurrency=concurrency,
             rounds=rounds,
             requests=requests,
+            patience_s=patience_s,
         )
 
 

@@ -54,6 +54,8 @@ class Effort:
     clients: tuple[int, ...]
     rounds: int
     click_requests: int
+    clicks_s: float
+    """No further round of clicks begins after so long."""
     jobs: tuple[int, ...]
     rates: tuple[float, ...]
     rate_s: float
@@ -64,15 +66,17 @@ FULL = Effort(
     clients=(1, 2, 4, 8, 16, 32, 64),
     rounds=5,
     click_requests=64,
+    clicks_s=600.0,
     jobs=(1, 4, 8),
     rates=(2.0, 5.0, 10.0, 20.0),
-    rate_s=60.0,
+    rate_s=45.0,
 )
 QUICK = Effort(
     model_requests=10,
     clients=(1, 8),
     rounds=1,
     click_requests=16,
+    clicks_s=60.0,
     jobs=(1, 2),
     rates=(2.0,),
     rate_s=10.0,
@@ -135,6 +139,7 @@ def clicks_part(effort: Effort, plots: Path) -> Part:
             rounds=effort.rounds,
             requests=effort.click_requests,
             side=512,
+            patience_s=effort.clicks_s,
         )
     shown = [
         save_plot(_click_plot(figures, *labels), plots, name)

@@ -185,6 +185,17 @@ def test_masks_that_differ_end_the_run() -> None:
         peer_clicks.rounds_of(contenders, iter([b""] * 9), concurrency=[1], rounds=1, requests=1)
 
 
+def test_rounds_end_with_patience_but_not_before_three() -> None:
+    run = peer_clicks.ClickRun([0.1], 0.1, 0.1, ["x"])
+    contenders = {"a": peer_clicks.Contender(lambda pictures, clients: run, lambda: 0.0)}
+    options = {"concurrency": [1, 2], "rounds": 5, "requests": 1}
+    hurried = peer_clicks.rounds_of(contenders, iter([b""] * 99), **options, patience_s=0)
+    assert {figure.round for figure in hurried} == {0, 1, 2}
+    assert len(hurried) == 6
+    patient = peer_clicks.rounds_of(contenders, iter([b""] * 99), **options)
+    assert {figure.round for figure in patient} == {0, 1, 2, 3, 4}
+
+
 def test_the_least_busy_triton_shows() -> None:
     entry = triton_scaling.RoundFigures(
         tritons=2,
