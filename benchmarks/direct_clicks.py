@@ -22,6 +22,7 @@ from preprocessing.letterbox import letterbox, plan_letterbox
 from preprocessing.prompts import Prompt, rank
 
 _MODEL = "fastsam"
+_OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
 
 
 def run_direct(
@@ -86,4 +87,5 @@ def _segmentation_size(url: str) -> int:
 def _infer(url: str, square: npt.NDArray[np.uint8]) -> Any:
     tensor = triton.InferInput("IMAGES", [1, *square.shape], "UINT8")
     tensor.set_data_from_numpy(square[None])
-    return _client(url).infer(_MODEL, [tensor], client_timeout=TIMEOUT_S)
+    outputs = [triton.InferRequestedOutput(name) for name in _OUTPUTS]
+    return _client(url).infer(_MODEL, [tensor], outputs=outputs, client_timeout=TIMEOUT_S)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from benchmarks.options import add_output_option, positive, recorded
 from benchmarks.report import markdown_table, publish
 from benchmarks.served_gateway import other_process
 from gateway.app import create_app
+from gateway.interpreter import settle_memory, share_time
 from gateway.loopback_ports import LOOPBACK, free_ports
 from gateway.settings import Settings
 
@@ -41,7 +41,7 @@ _PERCENTS = (50.0, 99.0, 99.9, 100.0)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     options = _parser().parse_args(arguments)
-    sys.setswitchinterval(0.0002)  # as `retouch serve` does
+    share_time()  # as `retouch serve` does
     with tempfile.TemporaryDirectory(prefix="retouch-stalls-") as scratch, other_process() as load:
         machine = Machine("embedded")
         stalls = asyncio.run(_measure(Path(scratch), load, options))
@@ -65,6 +65,7 @@ async def _measure(
 ) -> dict[str, list[float]]:
     port = free_ports(1)[0]
     app = create_app(Settings(data_dir=folder, port=port))
+    settle_memory()
     config = uvicorn.Config(app, host=LOOPBACK, port=port, log_level="warning", access_log=False)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())

@@ -4,9 +4,10 @@
 
 First clicks: a new picture end to end, over HTTP to the gateway, and in process by ultralytics'
 FastSAM with a point prompt on the same weights (decode, network, prompt, mask as PNG). Cached
-clicks: the same picture again by its id, beside an empty FastAPI route behind the same server.
-Both in rounds that take turns. Then masks in process: one, and all 100, cropped first and by
-enlarging every mask. Other frameworks: `python -m benchmarks.peer_clicks`.
+clicks: the same picture again by its id, beside an empty FastAPI route behind the same server, by
+the same client. Both in rounds that take turns. Then masks in process: one, and all 100, cropped
+first and by enlarging every mask, as ultralytics does. Other frameworks: `python -m
+benchmarks.peer_clicks`.
 """
 
 from __future__ import annotations
@@ -130,11 +131,30 @@ def _tables(figures: Sequence[RoundFigures], masks: MaskFigures) -> str:
         ["one mask, side of its box", "ms"],
         [[f"{side} px", f"{ms:.3f}"] for side, ms in masks.one_ms.items()],
     )
+    everything = markdown_table(
+        [
+            "all 100 masks of",
+            "cropped first, ms",
+            "ultralytics / ours",
+            "OpenCV / ours",
+            "lowest IoU",
+        ],
+        [
+            [
+                " x ".join(map(str, entry.picture_wh)),
+                f"{entry.ours_ms:.1f}",
+                f"{entry.ultralytics_ms:.0f} ms, {entry.ultralytics_ms / entry.ours_ms:.1f} x",
+                f"{entry.opencv_ms:.0f} ms, {entry.opencv_ms / entry.ours_ms:.1f} x",
+                f"{entry.lowest_iou:.4f}",
+            ]
+            for entry in masks.all
+        ],
+    )
     return (
-        f"{clicks}\n\n{sides}\n\nAll 100 masks of a 1024 x 1024 picture, cropped first: "
-        f"{masks.all_ms:.1f} ms; by enlarging each to the whole picture: {masks.naive_ms:.0f} ms, "
-        f"{masks.naive_ms / masks.all_ms:.1f} times as much. Lowest IoU of the two: "
-        f"{masks.lowest_iou:.4f}."
+        f"{clicks}\n\n{sides}\n\n{everything}\n\nEach mask is as large as the picture. "
+        "ultralytics: its `process_mask_native` (torch, all threads) on the same outputs; OpenCV: "
+        "each mask's logits enlarged to the picture, then cut to its box. IoU of ours with "
+        "ultralytics' masks."
     )
 
 

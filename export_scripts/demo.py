@@ -11,7 +11,7 @@ from export_scripts.qwen_models import EDIT, GENERATION, MODELS, STAGES, StageOp
 from export_scripts.version_store import VersionStore
 
 SEGMENTER = Path(__file__).parent / "demo" / "fastsam_demo.onnx"
-_NEWEST_OUTPUT = b"PROTOTYPE_LEVELS"
+_NEWEST_OUTPUT = b"PROTOTYPES_FINE"
 """Of the segmenter's graph; one without it is older than the model's config and cannot load."""
 _DETAILS = {
     "source": "retouch demo, seeded random weights",

@@ -1,6 +1,7 @@
 """FastSAM as it is served: pixels in, best candidates and mask prototypes out, one ONNX graph.
 
 The answer for a picture of 640 x 640 is 0.86 MB: 300 candidates in float32, prototypes as bytes.
+Who has them for nothing, as over shared memory, may ask for a second byte of each.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from export_scripts.export_errors import ExportError  # noqa: E402
 CANDIDATES = 300
 """Rows kept per picture, by score, before suppression; ultralytics keeps as many after it."""
 OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
+FINE = "PROTOTYPES_FINE"
 OPSET = 17
 
 
@@ -33,7 +35,8 @@ class ServedFastSam(torch.nn.Module):
     IMAGES uint8 (B, H, W, 3) RGB -> DETECTIONS (B, K, 37): cx, cy, w, h in pixels, score,
     32 coefficients, best score first; PROTOTYPES uint8 (B, 32, H/4, W/4), which times
     PROTOTYPE_LEVELS (B, 32, 2)[..., 0] plus [..., 1] are the network's; IMAGE_SIZE (B, 1), the
-    side the export was made for, so that a client learns it from any answer.
+    side the export was made for, so that a client learns it from any answer; PROTOTYPES_FINE, like
+    PROTOTYPES, to which it adds -0.5 to 0.5 in 255 steps.
     """
 
     def __init__(self, network: Any, image_size: int) -> None:
@@ -48,7 +51,8 @@ class ServedFastSam(torch.nn.Module):
         pixels = images.permute(0, 3, 1, 2).float() / 255
         raw, prototypes = self.network(pixels)
         size = torch.full_like(images[:, :1, 0, 0], 1, dtype=torch.int32) * self.image_size
-        return _best(raw.transpose(1, 2)), *_as_bytes(prototypes), size
+        coarse, levels, fine = _as_bytes(prototypes)
+        return _best(raw.transpose(1, 2)), coarse, levels, size, fine
 
 
 def _best(rows: torch.Tensor) -> torch.Tensor:
@@ -58,12 +62,14 @@ def _best(rows: torch.Tensor) -> torch.Tensor:
     return torch.gather(padded, 1, best[..., None].expand(-1, -1, rows.shape[-1]))
 
 
-def _as_bytes(prototypes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each prototype in 256 levels between its lowest and highest value."""
+def _as_bytes(prototypes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Each prototype in 256 levels between its lowest and highest value, and what that leaves."""
     low, high = prototypes.amin((2, 3)), prototypes.amax((2, 3))
     step = ((high - low) / 255).clamp(min=1e-12)
     levels = (prototypes - low[..., None, None]) / step[..., None, None]
-    return levels.round().clamp(0, 255).to(torch.uint8), torch.stack([step, low], -1)
+    coarse = levels.round().clamp(0, 255)
+    fine = ((levels - coarse + 0.5) * 255).round().clamp(0, 255)
+    return coarse.to(torch.uint8), torch.stack([step, low], -1), fine.to(torch.uint8)
 
 
 def load_network(weights: Path) -> Any:
@@ -111,13 +117,14 @@ def export_onnx(network: Any, output: Path, *, image_size: int, licence: str) ->
             dynamo=False,
             opset_version=OPSET,
             input_names=["IMAGES"],
-            output_names=list(OUTPUTS),
+            output_names=[*OUTPUTS, FINE],
             dynamic_axes={
                 "IMAGES": {0: "batch", 1: "height", 2: "width"},
                 "DETECTIONS": {0: "batch"},
                 "PROTOTYPES": {0: "batch", 2: "prototype_height", 3: "prototype_width"},
                 "PROTOTYPE_LEVELS": {0: "batch"},
                 "IMAGE_SIZE": {0: "batch"},
+                FINE: {0: "batch", 2: "prototype_height", 3: "prototype_width"},
             },
         )
     describe(output, {"license": licence, "image_size": str(image_size), "precision": "fp32"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 # Requests run beside each other; BLAS threads inside one only spin (a mask took 1.2 ms, not 0.6).
@@ -18,6 +17,7 @@ from gateway.app import create_app
 from gateway.cli_keys import keys
 from gateway.doctor import diagnose
 from gateway.edit_commands import app as edit_commands
+from gateway.interpreter import settle_memory, share_time
 from gateway.job_cli import jobs
 from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
 from gateway.observability.logs import set_up_logs
@@ -62,8 +62,10 @@ def serve(
         typer.echo(error.message, err=True)
         raise typer.Exit(2) from error
     _prepare_process(settings)
+    gateway = create_app(settings, works=worker)
+    settle_memory()
     uvicorn.run(
-        create_app(settings, works=worker),
+        gateway,
         host=settings.host,
         port=settings.port,
         timeout_graceful_shutdown=10,
@@ -83,8 +85,7 @@ def worker_alone() -> None:
 
 def _prepare_process(settings: Settings) -> None:
     set_up_logs(settings.log_format)
-    # With the default of 5 ms a worker thread at work keeps the event loop waiting for so long.
-    sys.setswitchinterval(0.0002)
+    share_time()
 
 
 @app.command()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import sqlalchemy as sa
@@ -90,6 +90,11 @@ class FileRemovals:
     async def tidy(self) -> None:
         """Forget removals of long ago, and those whose process died at them."""
         await self._database.call(_tidy)
+
+    def look(self, file_ids: Sequence[str], owner: str = "") -> frozenset[str]:
+        """Those of which a removal, or one of this owner's share, is under way or done; blocks."""
+        marks = {mark: one for one in file_ids for mark in (one, mark_of(one, owner))}
+        return frozenset(marks[found] for found in _known(self._database, list(marks)))
 
     async def settled(self, file_id: str, owner: str = "") -> dict[str, float]:
         """Removals of a file, and of this owner's share, that are done; waits for those under way.
@@ -196,6 +201,12 @@ def _tidy(database: JobDatabase) -> None:
         connection.execute(doomed_files.delete().where(past))
         # Part of it may be gone: whoever uploads it writes what is missing.
         connection.execute(sa.update(doomed_files).where(abandoned).values(removed_at=now))
+
+
+def _known(database: JobDatabase, marks: Sequence[str]) -> Sequence[str]:
+    query = sa.select(doomed_files.c.file_id).where(doomed_files.c.file_id.in_(marks))
+    with database.reading() as connection:
+        return connection.scalars(query).all()
 
 
 def _state(database: JobDatabase, marks: set[str]) -> dict[str, float] | None:

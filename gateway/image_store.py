@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import NotFoundError
 from gateway.file_removals import FileRemovals
 from gateway.keys.owner import current_owner
-from gateway.object_store import ObjectStore
+from gateway.object_store import NewObject, ObjectStore
+from gateway.recent_images import RecentImages
+from gateway.stored_image import NewImage, StoredImage
 
-_QUICK_BYTES = 256 * 1024
+__all__ = ["BegunPut", "ImageStore", "NewImage", "StoredImage"]
+
+LATELY_S = 60.0
+"""Sweeps take what was put an hour ago and more (`Settings.file_ttl_s`)."""
 _ID = re.compile(r"file_[0-9a-f]{40}")
 _KEY = re.compile(r"files/[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{40})(?:\.json)?")
 
 
 @dataclass(frozen=True)
-class StoredImage:
-    """What is known of a stored picture without opening it."""
+class BegunPut:
+    """Pictures of which `begin_put` has done its part."""
 
-    id: str
-    sha256: str
-    width: int
-    height: int
-    format: str
-    """"png", "jpeg", "webp", ..., or "cube" for a colour transform."""
-    bytes: int
-    warnings: tuple[str, ...] = ()
-    """What was left out or changed when it was read, e.g. further frames."""
-
-    @property
-    def media_type(self) -> str:
-        """Content type of the bytes."""
-        return "text/plain" if self.format == "cube" else f"image/{self.format}"
+    images: tuple[StoredImage, ...]
+    data: tuple[bytes, ...]
+    is_written: bool
+    removed: frozenset[str]
+    """Ids that a sweep has, or had, in hand."""
 
 
 class ImageStore:
@@ -59,6 +55,7 @@ class ImageStore:
         self._store = store
         self._removals = removals
         self._presign_s = presign_s
+        self._recent = RecentImages()
 
     @classmethod
     def at(
@@ -84,29 +81,61 @@ class ImageStore:
             StorageFullError: the disk is full; nothing was kept.
             StoreUnavailableError: the job database cannot say whether a sweep has it in hand.
         """
-        digest = await _digest(data)
-        image = StoredImage(
-            f"file_{digest[:40]}", digest, width, height, format, len(data), warnings
-        )
-        await self._keep(image, data)
-        if self._removals:
-            while done := await self._removals.settled(image.id, current_owner.get()):
-                # What a removal took that is done now, is written again.
-                await self._keep(image, data)
-                if await self._removals.note_back(done):
-                    break
+        new = NewImage(data=data, width=width, height=height, format=format, warnings=warnings)
+        (image,) = await self.end_put(await asyncio.to_thread(self.begin_put, [new]))
         return image
 
+    def begin_put(self, news: Sequence[NewImage]) -> BegunPut:
+        """The first half of `put`, for many, from a thread that is at work anyway; blocks.
+
+        In a folder they are written then; what waits for a network is left to `end_put`.
+
+        Raises:
+            StorageFullError: the disk is full; some may have been kept.
+        """
+        images, data = tuple(new.described() for new in news), tuple(new.data for new in news)
+        if self._store.is_remote:
+            return BegunPut(images, data, is_written=False, removed=frozenset())
+        for image, content in zip(images, data, strict=True):
+            self._write_here(image, content)
+        removed: frozenset[str] = frozenset()
+        if self._removals:
+            # Now that it is written: a removal that begins later is of what is there.
+            removed = self._removals.look([i.id for i in images], current_owner.get())
+        return BegunPut(images, data, is_written=True, removed=removed)
+
+    def _write_here(self, image: StoredImage, data: bytes) -> None:
+        """Nothing to do where all of it is there and too new for any sweep."""
+        objects, touched = _objects(image, data), _touched_key(image.id)
+        times = self._store.times_here([touched, *(o.key for o in objects)])
+        newest = max((moment for moment in times[:3] if moment is not None), default=0)
+        if None in times[1:] or newest < time.time() - LATELY_S:
+            self._store.create_all_here(objects, otherwise=touched)
+
+    async def end_put(self, begun: BegunPut) -> tuple[StoredImage, ...]:
+        """The second half; from now on the pictures are kept.
+
+        Raises:
+            StorageFullError, StoreUnavailableError: as `put`.
+        """
+        for image, data in zip(begun.images, begun.data, strict=True):
+            if not begun.is_written:
+                await self._keep(image, data)
+            if not begun.is_written or image.id in begun.removed:
+                await self._outlive_removals(image, data)
+        return begun.images
+
+    async def _outlive_removals(self, image: StoredImage, data: bytes) -> None:
+        if self._removals is None:
+            return
+        while done := await self._removals.settled(image.id, current_owner.get()):
+            # What a removal took that is done now, is written again.
+            await self._keep(image, data)
+            if await self._removals.note_back(done):
+                break
+
     async def _keep(self, image: StoredImage, data: bytes) -> None:
-        # The record is written last: a picture without one does not exist yet.
-        record = json.dumps(asdict(image)).encode()
-        content_key, record_key = _content_key(image.id), _record_key(image.id)
-        is_new = await self._store.create(content_key, data, media_type=image.media_type)
-        is_new &= await self._store.create(record_key, record, media_type="application/json")
-        if owner := current_owner.get():
-            await self._store.create(_owner_key(image.id, owner), b"", media_type="text/plain")
-        if not is_new:
-            await self._store.write(_touched_key(image.id), b"", media_type="text/plain")
+        await self._store.create_all(_objects(image, data), otherwise=_touched_key(image.id))
 
     async def info(self, image_id: str) -> StoredImage:
         """The record of a picture.
@@ -115,7 +144,28 @@ class ImageStore:
             NotFoundError: no such picture.
         """
         record: Mapping[str, Any] = json.loads(await self._read(_record_key(image_id), image_id))
-        return StoredImage(**{**record, "warnings": tuple(record["warnings"])})
+        image = StoredImage(**{**record, "warnings": tuple(record["warnings"])})
+        self._recent.note_seen(image)
+        return image
+
+    def recall(self, image_id: str) -> StoredImage | None:
+        """The record that whoever asks had before, without a look; call `require_here` then.
+
+        None where it is not remembered, and in a store that is no folder.
+        """
+        return self._recent.seen(image_id) if self._store.is_folder else None
+
+    def require_here(self, image_id: str) -> None:
+        """Check that a recalled picture is still there, and the asker's; blocks.
+
+        Raises:
+            NotFoundError: it is not.
+        """
+        keys = [_record_key(image_id)]
+        if owner := current_owner.get():
+            keys.append(_owner_key(image_id, owner))
+        if None in self._store.times_here(keys):
+            raise NotFoundError(f"There is no file {image_id!r}.")
 
     async def content(self, image_id: str) -> bytes:
         """The bytes that were put.
@@ -202,18 +252,24 @@ class ImageStore:
     async def _read(self, key: str, image_id: str) -> bytes:
         if not _ID.fullmatch(image_id):
             raise NotFoundError(f"There is no file {image_id[:80]!r}.")
-        await self.require_visible(image_id)
-        data = await self._store.read(key)
+        owner = current_owner.get()
+        beside = _owner_key(image_id, owner) if owner else None
+        data = await self._store.read(key, beside=beside)
         if data is None:
             raise NotFoundError(f"There is no file {image_id!r}.")
         return data
 
 
-async def _digest(data: bytes) -> str:
-    """SHA-256; of large files in a thread: 25 MB would hold the event loop up for 30 to 60 ms."""
-    if len(data) < _QUICK_BYTES:
-        return hashlib.sha256(data).hexdigest()
-    return await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+def _objects(image: StoredImage, data: bytes) -> list[NewObject]:
+    """What a picture is; its record after its bytes: without one it does not exist yet."""
+    record = json.dumps(vars(image)).encode()
+    objects = [
+        NewObject(_content_key(image.id), data, image.media_type),
+        NewObject(_record_key(image.id), record, "application/json"),
+    ]
+    if owner := current_owner.get():
+        objects.append(NewObject(_owner_key(image.id, owner), b"", "text/plain"))
+    return objects
 
 
 def _content_key(image_id: str) -> str:

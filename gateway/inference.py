@@ -38,10 +38,10 @@ class SegmentationOutput:
 
     detections: npt.NDArray[np.float32]
     """(K, 37): cx, cy, w, h in pixels of the frame, score 0..1, 32 coefficients; best first."""
-    prototypes: npt.NDArray[np.uint8]
-    """(32, h, w) mask bases, as bytes."""
+    prototypes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    """(32, h, w) mask bases, as bytes or, from a server on this host, finer."""
     levels: npt.NDArray[np.float32]
-    """(32, 2): a mask base is levels[:, 0] times its bytes plus levels[:, 1]."""
+    """(32, 2): a mask base is levels[:, 0] times what stands there plus levels[:, 1]."""
     version: str
     """Of the network that answered."""
 

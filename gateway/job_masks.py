@@ -10,7 +10,7 @@ from gateway.errors import InvalidRequestError
 from gateway.image_store import StoredImage
 from gateway.pictures import Pictures
 from gateway.rejections import rejections
-from gateway.segmentation import Segmenter
+from gateway.segmentation import Question, Segmenter
 from preprocessing import masks
 from preprocessing.mask_input import MaskInput, MaskSemantics, read_mask
 from preprocessing.prompts import Prompt
@@ -74,7 +74,7 @@ class MaskDesk:
             InferenceError: the model server failed.
         """
         pointer = "/mask" if len(prompts) == 1 else "/mask/{index}"
-        found = await self._segmenter.segment(image, prompts, pointer=pointer)
+        found = await self._segmenter.segment(image, Question(prompts=prompts, pointer=pointer))
         mask = found.masks[0].mask
         for further in found.masks[1:]:
             mask = mask | further.mask

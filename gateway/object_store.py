@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError
@@ -25,12 +29,26 @@ _FULL = re.compile(
 _NO_CONDITIONS = re.compile(r"NotImplemented|501 Not Implemented")
 
 
+@dataclass(frozen=True)
+class NewObject:
+    """What is to be written."""
+
+    key: str
+    data: bytes
+    media_type: str
+
+
 class ObjectStore:
     """The few calls that pictures need."""
 
-    def __init__(self, store: LocalStore | MemoryStore | S3Store) -> None:
+    def __init__(
+        self, store: LocalStore | MemoryStore | S3Store, *, folder: Path | None = None
+    ) -> None:
+        """`folder`: where a local store keeps its objects, each in a file named as its key."""
         self._store = store
-        self._is_remote = isinstance(store, S3Store)
+        self._folder = folder
+        self.is_remote = isinstance(store, S3Store)
+        """Whether a call goes over a network; else it takes microseconds."""
         self._is_conditional = True
 
     @classmethod
@@ -41,7 +59,7 @@ class ObjectStore:
         `AWS_ENDPOINT_URL` and so on, as in every client of it.
         """
         if not url.startswith("s3://"):
-            return cls(LocalStore(Path(url), mkdir=True))
+            return cls(LocalStore(Path(url), mkdir=True), folder=Path(url))
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         return cls(
             S3Store(
@@ -50,6 +68,11 @@ class ObjectStore:
                 retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=15)},
             )
         )
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether `times_here` can tell."""
+        return self._folder is not None
 
     async def create(self, key: str, data: bytes, *, media_type: str) -> bool:
         """Write an object unless there is one, in one step; whether it was written.
@@ -72,6 +95,30 @@ class ObjectStore:
             return await self._create_without_conditions(key, data, media_type)
         return True
 
+    async def create_all(self, objects: Sequence[NewObject], *, otherwise: str) -> None:
+        """Write objects in this order, each unless there is one.
+
+        Args:
+            objects: what to write.
+            otherwise: written, empty, when there was any.
+
+        Raises:
+            StorageFullError: there is no room; those before may have been written.
+        """
+        news = [await self.create(o.key, o.data, media_type=o.media_type) for o in objects]
+        if not all(news):
+            await self.write(otherwise, b"", media_type="text/plain")
+
+    def create_all_here(self, objects: Sequence[NewObject], *, otherwise: str) -> None:
+        """The same in a folder or in memory, from whichever thread; blocks.
+
+        Raises:
+            StorageFullError: as `create_all`.
+        """
+        news = [self._put_here(o.key, o.data, create=True) for o in objects]
+        if not all(news):
+            self._put_here(otherwise, b"", create=False)
+
     async def write(self, key: str, data: bytes, *, media_type: str) -> None:
         """Write an object over what is there.
 
@@ -80,8 +127,12 @@ class ObjectStore:
         """
         await self._put(key, data, media_type, create=False)
 
-    async def read(self, key: str) -> bytes | None:
-        """The bytes; None when there is no such object."""
+    async def read(self, key: str, *, beside: str | None = None) -> bytes | None:
+        """The bytes; None when there is no such object, or none `beside` it where one is named."""
+        if not self.is_remote:
+            return await asyncio.to_thread(self._read_here, key, beside)
+        if beside is not None and await self.written_at(beside) is None:
+            return None
         with self._answering():
             try:
                 result = await obstore.get_async(self._store, key)
@@ -133,8 +184,8 @@ class ObjectStore:
 
     async def _put(self, key: str, data: bytes, media_type: str, *, create: bool) -> None:
         # Of a downloaded object the store tells the type itself; folders keep none.
-        attributes = {"Content-Type": media_type} if self._is_remote else None
-        try:
+        attributes = {"Content-Type": media_type} if self.is_remote else None
+        with self._writing(create=create):
             await obstore.put_async(
                 self._store,
                 key,
@@ -143,6 +194,42 @@ class ObjectStore:
                 attributes=attributes,
                 use_multipart=False,
             )
+
+    def times_here(self, keys: Sequence[str]) -> list[float | None]:
+        """When each of these was last written to the folder, epoch seconds; blocks, for 1 us each.
+
+        None of those that are not there; of all where the store is no folder.
+        """
+        # The library takes 40 us in a thread for the same.
+        return [_modified(f"{self._folder}/{key}") if self._folder else None for key in keys]
+
+    def _put_here(self, key: str, data: bytes, *, create: bool) -> bool:
+        mode: Literal["create", "overwrite"] = "create" if create else "overwrite"
+        with self._writing(create=create):
+            try:
+                obstore.put(self._store, key, data, mode=mode, use_multipart=False)
+            except AlreadyExistsError:
+                return False
+        return True
+
+    def _read_here(self, key: str, beside: str | None) -> bytes | None:
+        try:
+            if beside is not None:
+                obstore.head(self._store, beside)
+            return bytes(obstore.get(self._store, key).bytes())
+        except _GONE:
+            return None
+
+    @contextmanager
+    def _writing(self, *, create: bool) -> Iterator[None]:
+        """What a write fails with, as our errors.
+
+        Raises:
+            StorageFullError: there is no room.
+            StoreUnavailableError: an S3 store is away, or refuses us.
+        """
+        try:
+            yield
         except AlreadyExistsError:
             raise
         except Exception as error:
@@ -163,7 +250,7 @@ class ObjectStore:
         try:
             yield
         except BaseError as error:
-            if not self._is_remote:
+            if not self.is_remote:
                 raise
             logger.warning("image store: %s", error, extra={"event": "image_store"})
             raise StoreUnavailableError("The image store does not answer.") from error
@@ -175,3 +262,10 @@ class _NoConditionsError(Exception):
 
 def _knows_no_conditions(error: Exception) -> bool:
     return isinstance(error, NotSupportedError) or _NO_CONDITIONS.search(str(error)) is not None
+
+
+def _modified(path: str) -> float | None:
+    try:
+        return os.stat(path).st_mtime  # noqa: PTH116
+    except OSError:
+        return None

@@ -86,20 +86,16 @@ class Pictures:
         return levels
 
     async def keep_levels(self, levels: Plane) -> StoredImage:
-        """Store a soft mask as PNG."""
-        stored = await self.keep(levels)
+        """Store a soft mask as PNG; one that is hard after all has the id of that mask."""
+        stored, _ = await self.keep_mask(levels)
         self._remember_levels(stored.id, levels)
         return stored
 
-    async def keep_mask(self, mask: Mask) -> tuple[StoredImage, bytes]:
+    async def keep_mask(self, mask: Mask | Plane) -> tuple[StoredImage, bytes]:
         """Store a mask as PNG; the record and the bytes."""
         data = await asyncio.to_thread(codec.encode_mask_png, mask)
         height, width = mask.shape
         return await self.store.put(data, width=width, height=height, format="png"), data
-
-    async def keep_png(self, data: bytes, size_wh: tuple[int, int]) -> StoredImage:
-        """Store a PNG that we made."""
-        return await self.store.put(data, width=size_wh[0], height=size_wh[1], format="png")
 
     async def keep(self, pixels: Image | Plane, *, alpha: Plane | None = None) -> StoredImage:
         """Store a picture, or the levels of a soft mask, as PNG."""

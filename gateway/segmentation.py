@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from gateway.errors import ImageInvalidError, ModelUnavailableError, RetouchError
 from gateway.feature_cache import Cached, FeatureCache
@@ -22,8 +22,9 @@ from gateway.inference import InferenceBackend, ServedNetwork
 from gateway.pictures import Pictures
 from gateway.rejections import rejections
 from gateway.text_match import TextMatcher
-from preprocessing.arrays import Floats, Image, Mask, Plane
-from preprocessing.fastsam import Instances, decode_detections, instance_mask
+from preprocessing.arrays import Floats, Image, Mask
+from preprocessing.boxed_mask import BoxedMask
+from preprocessing.fastsam import Instances, decode_detections, instance_mask, instance_patch
 from preprocessing.letterbox import letterbox, plan_letterbox
 from preprocessing.masks import hard
 from preprocessing.operations import Operation, apply_operations
@@ -31,6 +32,7 @@ from preprocessing.prompts import Choice, Prompt, rank
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+R = TypeVar("R")
 STRIDE = 32  # of FastSAM's coarsest features: sides of what it sees are multiples of it
 MAX_ALTERNATIVES = 10
 _VERSION_TRIES = 3
@@ -48,8 +50,8 @@ class Alternative:
 class SmartMask:
     """A mask and how it was found."""
 
-    levels: Mask | Plane
-    """bool (H, W), or uint8 where an operation made a soft edge."""
+    boxed: BoxedMask
+    """bool, or uint8 where an operation made a soft edge."""
     score: float
     prompt_index: int | None
     """Which prompt it answers; None when everything was asked for."""
@@ -58,16 +60,16 @@ class SmartMask:
 
     @property
     def mask(self) -> Mask:
-        """Without the soft edge: levels from 128 on."""
-        return hard(self.levels)
+        """The picture's (H, W) without the soft edge: levels from 128 on."""
+        return hard(self.boxed.spread())
 
 
 @dataclass(frozen=True)
-class Segmentation:
-    """Masks of one picture."""
+class Segmentation(Generic[R]):
+    """Masks of one picture, or what was made of them."""
 
     image: StoredImage
-    masks: tuple[SmartMask, ...]
+    masks: R
     cached: bool
     """The network was not asked: it had seen the picture before."""
     timings: dict[str, float]
@@ -75,15 +77,21 @@ class Segmentation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Question:
+class Question:
     """What is asked of the instances of a picture."""
 
     prompts: Sequence[Prompt]
-    everything: bool
-    multimask: bool
-    max_masks: int
-    operations: Sequence[Operation]
-    pointer: str
+    """One prompt describes one object."""
+    everything: bool = False
+    """Ignore prompts and return all instances, best first."""
+    multimask: bool = False
+    """For each prompt return its alternatives too."""
+    max_masks: int = 100
+    """At most so many masks in all."""
+    operations: Sequence[Operation] = ()
+    """Done to every mask, in this order."""
+    pointer: str = "/prompts/{index}"
+    """Where prompt `{index}` stands in the request, for errors."""
 
 
 class Segmenter:
@@ -105,26 +113,9 @@ class Segmenter:
         self._prefetches: set[asyncio.Task[None]] = set()
 
     async def segment(
-        self,
-        image: StoredImage,
-        prompts: Sequence[Prompt],
-        *,
-        everything: bool = False,
-        multimask: bool = False,
-        max_masks: int = 100,
-        operations: Sequence[Operation] = (),
-        pointer: str = "/prompts/{index}",
-    ) -> Segmentation:
+        self, image: StoredImage, question: Question
+    ) -> Segmentation[tuple[SmartMask, ...]]:
         """One mask per prompt, or all instances of the picture.
-
-        Args:
-            image: the picture.
-            prompts: one prompt describes one object.
-            everything: ignore prompts and return all instances, best first.
-            multimask: for each prompt return its alternatives too.
-            max_masks: at most so many masks in all.
-            operations: done to every mask, in this order.
-            pointer: where prompt `{index}` stands in the request, for errors.
 
         Raises:
             ImageInvalidError: mask_not_found, no instance satisfies a prompt.
@@ -132,26 +123,30 @@ class Segmenter:
             ValidationFailedError: a prompt is not on the picture.
             InferenceError: the model server failed.
         """
+        return await self.segment_into(image, question, tuple)
+
+    async def segment_into(
+        self, image: StoredImage, question: Question, make: Callable[[Sequence[SmartMask]], R]
+    ) -> Segmentation[R]:
+        """As `segment`; `make` works on the masks in the thread that found them."""
         started = time.perf_counter()
-        for index, prompt in enumerate(prompts):
-            with rejections(pointer.format(index=index)):
+        for index, prompt in enumerate(question.prompts):
+            pointer = question.pointer.format(index=index)
+            with rejections(pointer):
                 prompt.check((image.width, image.height))
             if prompt.text:
-                self._texts.require(pointer.format(index=index))
+                self._texts.require(pointer)
         key, found = await self._instances(image)
         located = time.perf_counter()
-        similarities = await self._similarities(key, image, found.value, prompts)
-        question = _Question(
-            prompts=prompts,
-            everything=everything,
-            multimask=multimask,
-            max_masks=max_masks,
-            operations=operations,
-            pointer=pointer,
-        )
-        masks = await self._in_thread(lambda: _answer(found.value, question, similarities))
-        timings = {"features": located - started, "masks": time.perf_counter() - located}
-        return Segmentation(image, tuple(masks), found.cached, timings)
+        similarities = await self._similarities(key, image, found.value, question.prompts)
+        timings = {"features": located - started}
+
+        def answer() -> R:
+            masks = _answer(found.value, question, similarities)
+            timings["masks"] = time.perf_counter() - located
+            return make(masks)
+
+        return Segmentation(image, await self._in_thread(answer), found.cached, timings)
 
     def prefetch(self, image: StoredImage) -> None:
         """Let the network see a picture in the background, before the first click on it."""
@@ -222,12 +217,12 @@ class _OtherVersionError(Exception):
 
 
 def _answer(
-    instances: Instances, question: _Question, similarities: Mapping[str, Floats]
+    instances: Instances, question: Question, similarities: Mapping[str, Floats]
 ) -> list[SmartMask]:
     found = _all(instances) if question.everything else _chosen(instances, question, similarities)
     return [
         SmartMask(
-            _operated(instance_mask(instances, choice.index), question.operations),
+            _boxed(instances, choice.index, question.operations),
             choice.score,
             index,
             tuple(_alternative(instances, other) for other in others),
@@ -241,7 +236,7 @@ def _all(instances: Instances) -> list[_Found]:
 
 
 def _chosen(
-    instances: Instances, question: _Question, similarities: Mapping[str, Floats]
+    instances: Instances, question: Question, similarities: Mapping[str, Floats]
 ) -> list[_Found]:
     found: list[_Found] = []
     for index, prompt in enumerate(question.prompts):
@@ -259,9 +254,14 @@ def _chosen(
     return found
 
 
-def _operated(mask: Mask, operations: Sequence[Operation]) -> Mask | Plane:
-    with rejections("/ops"):
-        return apply_operations(mask, operations)
+def _boxed(instances: Instances, index: int, operations: Sequence[Operation]) -> BoxedMask:
+    """An operation may reach beyond the instance's box."""
+    if operations:
+        with rejections("/ops"):
+            return BoxedMask.of(apply_operations(instance_mask(instances, index), operations))
+    patch, box = instance_patch(instances, index)
+    width, height = instances.plan.image_wh
+    return BoxedMask(patch, box, (height, width))
 
 
 def _alternative(instances: Instances, choice: Choice) -> Alternative:

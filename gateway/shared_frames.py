@@ -1,7 +1,8 @@
 """Frames to a Triton on this host, and what FastSAM answers, through shared memory.
 
-The bytes skip protobuf and the loopback on both ways. Each request has a slot of regions to
-itself; a slot whose request failed is given up, since Triton may still write to it.
+Prototypes come with two bytes each: here the second one costs next to nothing. All of it skips
+protobuf and the loopback on both ways. Each request has a slot of regions to itself; a slot whose
+request failed is given up, since Triton may still write to it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import tritonclient.utils.shared_memory as shared_memory
 from tritonclient.utils import InferenceServerException
 from tritonclient.utils.shared_memory import SharedMemoryException
 
+from preprocessing.fastsam import refined
+
 logger = logging.getLogger(__name__)
 _NUMBERS = itertools.count()
 _BY_GRPC = ("PROTOTYPE_LEVELS", "IMAGE_SIZE")  # a few bytes
@@ -38,7 +41,8 @@ class SharedAnswer:
 
     result: Any
     detections: npt.NDArray[np.float32]
-    prototypes: npt.NDArray[np.uint8]
+    prototypes: npt.NDArray[np.uint16]
+    levels: npt.NDArray[np.float32]
 
 
 @dataclass
@@ -54,6 +58,7 @@ class _Slot:
         return {
             "IMAGES": self.frame_bytes,
             "PROTOTYPES": self.frame_bytes // 3 // _STRIDE**2 * _CHANNELS,
+            "PROTOTYPES_FINE": self.frame_bytes // 3 // _STRIDE**2 * _CHANNELS,
             "DETECTIONS": _ROWS * _VALUES * 4,
         }
 
@@ -129,6 +134,7 @@ class SharedFrames:
         shapes = {
             "DETECTIONS": (_ROWS, _VALUES),
             "PROTOTYPES": (_CHANNELS, height // _STRIDE, width // _STRIDE),
+            "PROTOTYPES_FINE": (_CHANNELS, height // _STRIDE, width // _STRIDE),
         }
         shared_memory.set_shared_memory_region(slot.regions["IMAGES"], [frame])
         images = triton.InferInput("IMAGES", [1, *frame.shape], "UINT8")
@@ -139,11 +145,13 @@ class SharedFrames:
             output.set_shared_memory(slot.name(tensor), slot.sizes()[tensor])
             outputs.append(output)
         result = self._client.infer(self._model, [images], outputs=outputs, **call)
-        detections, prototypes = (
-            shared_memory.get_contents_as_numpy(slot.regions[tensor], kind, list(shape)).copy()
-            for (tensor, shape), kind in zip(shapes.items(), (np.float32, np.uint8), strict=True)
+        kinds = (np.float32, np.uint8, np.uint8)
+        detections, coarse, fine = (
+            shared_memory.get_contents_as_numpy(slot.regions[tensor], kind, list(shape))
+            for (tensor, shape), kind in zip(shapes.items(), kinds, strict=True)
         )
-        return SharedAnswer(result, detections, prototypes)
+        prototypes, levels = refined(coarse, fine, result.as_numpy("PROTOTYPE_LEVELS")[0])
+        return SharedAnswer(result, detections.copy(), prototypes, levels)
 
     def _give_up(self, slot: _Slot | None) -> None:
         """Unlink the regions; one that Triton still writes to lives until it is done."""

@@ -7,6 +7,7 @@ answer need no hop between threads.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from gateway.triton_errors import translated
 logger = logging.getLogger(__name__)
 
 TEXT_MODEL, PICTURE_MODEL = "clip_text", "clip_image"
+_SEGMENTATION_OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
 _MAX_ROWS = 16  # max_batch_size of CLIP's halves
 
 
@@ -45,7 +47,7 @@ class TritonMaskModels:
                 return self._segment_shared(self._shared, frame)
             except SharedMemoryUnusableError as error:
                 logger.info("by gRPC: %s", error, extra={"event": "shared_memory_unusable"})
-        result = self._infer(SEGMENTATION_MODEL, {"IMAGES": frame[None]})
+        result = self._infer(SEGMENTATION_MODEL, {"IMAGES": frame[None]}, _SEGMENTATION_OUTPUTS)
         self.learn(result)
         return SegmentationOutput(
             detections=result.as_numpy("DETECTIONS")[0],
@@ -63,7 +65,7 @@ class TritonMaskModels:
         return SegmentationOutput(
             detections=answer.detections,
             prototypes=answer.prototypes,
-            levels=answer.result.as_numpy("PROTOTYPE_LEVELS")[0],
+            levels=answer.levels,
             version=answer.result.get_response().model_version,
         )
 
@@ -108,11 +110,15 @@ class TritonMaskModels:
             self._shared.close()
         self._client.close()
 
-    def _infer(self, model: str, inputs: triton_canaries.Inputs) -> Any:
+    def _infer(
+        self, model: str, inputs: triton_canaries.Inputs, outputs: Sequence[str] = ()
+    ) -> Any:
+        """`outputs`: all when left out."""
         with translated(model):
             return self._client.infer(
                 model,
                 tensors_of(inputs),
+                outputs=[triton.InferRequestedOutput(name) for name in outputs] or None,
                 client_timeout=self._timeout_s,
                 headers=trace_headers(),
             )

@@ -11,6 +11,8 @@ Image: TypeAlias = npt.NDArray[np.uint8]
 """RGB, (H, W, 3), 0 to 255."""
 Plane: TypeAlias = npt.NDArray[np.uint8]
 """One channel, (H, W), 0 to 255."""
+Fine: TypeAlias = npt.NDArray[np.uint16]
+"""As a Plane or several, but finer."""
 Mask: TypeAlias = npt.NDArray[np.bool_]
 """(H, W), True = edit."""
 Floats: TypeAlias = npt.NDArray[np.float32]

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 from PIL.ImageFile import ImageFile
 
 from preprocessing.arrays import Image, Mask, Plane
+from preprocessing.boxed_mask import BoxedMask
 from preprocessing.colour import orientation_of, over, split_alpha, to_srgb, turn_upright, turned
 from preprocessing.errors import ImageRejectedError
 from preprocessing.image_header import (
@@ -25,6 +26,8 @@ from preprocessing.image_header import (
     probe,
     reading,
 )
+from preprocessing.mask_png import encode_outline, outline
+from preprocessing.masks import white
 
 __all__ = [
     "DecodedImage",
@@ -43,6 +46,7 @@ WEBP_MAX_SIDE = 16_383  # RFC 9649: 14 bits per side
 # A PNG with any other chunk (transparency, EXIF, XMP, animation) is decoded by Pillow.
 _PLAIN_PNG_CHUNKS = frozenset(b"IDAT IEND pHYs tIME tEXt sRGB gAMA cHRM iCCP sBIT bKGD".split())
 _MAX_PNG_CHUNKS = 10_000
+_MOST_TURNS = 0.02  # black to white or back, per pixel; above, OpenCV's encoder is faster
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +140,25 @@ def encode_png(pixels: Image | Plane, *, alpha: Plane | None = None) -> bytes:
     return _imencode(".png", pixels if pixels.ndim == 2 else _bgr(pixels))
 
 
-def encode_mask_png(mask: Mask) -> bytes:
-    """8-bit grey PNG, 255 = edit.
+def encode_mask_png(levels: Mask | Plane) -> bytes:
+    """8-bit grey PNG of a mask, 255 = edit, or of a soft one's levels; (H, W).
+
+    Levels that are all 0 or 255 give the bytes of the mask that they are.
 
     >>> bool(decode_mask(encode_mask_png(np.eye(4, dtype=bool)))[0, 0] == 255)
     True
     """
-    return encode_png(mask.astype(np.uint8) * np.uint8(255))
+    return encode_boxed_mask(BoxedMask.of(levels))
+
+
+def encode_boxed_mask(boxed: BoxedMask) -> bytes:
+    """The same of a mask in a box, which costs as much as its box."""
+    boxed = boxed.hardened()
+    if boxed.levels.dtype == np.bool_:
+        turns = outline(boxed)
+        if len(turns) <= boxed.levels.size * _MOST_TURNS + 2 * len(boxed.levels):
+            return encode_outline(turns, boxed.shape_hw)
+    return encode_png(white(boxed.spread()))
 
 
 def encode_jpeg(pixels: Image, quality: int = 90) -> bytes:

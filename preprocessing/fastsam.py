@@ -2,22 +2,22 @@
 
 Mask logits are coefficients @ prototypes + offset, bilinear between prototype cells; above 0 is
 inside. Only what lies under a box is ever computed. Prototypes stay the bytes that they travel
-as: their scale is in the coefficients, what it leaves in the offsets.
+as, one or two each: their scale is in the coefficients, what it leaves in the offsets.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from preprocessing import boxes as box_math
-from preprocessing.arrays import Floats, Integers, Mask, Plane
+from preprocessing.arrays import Fine, Floats, Integers, Mask, Plane
 from preprocessing.letterbox import Letterbox
+from preprocessing.prototype_grid import PixelAxis, pixel_axis
 
-Array = npt.NDArray[np.float64]
+_FINE_STEPS = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,8 @@ class Instances:
     """(N, C)."""
     offsets: Floats
     """(N,)."""
-    prototypes: Floats | Plane
-    """(C, h, w) float32 or uint8, over the whole letterboxed frame."""
+    prototypes: Floats | Plane | Fine
+    """(C, h, w) float32, uint8 or uint16, over the whole letterboxed frame."""
     plan: Letterbox
 
     @property
@@ -45,6 +45,11 @@ class Instances:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def axes(self) -> tuple[PixelAxis, PixelAxis]:
+        """Across and down: where the picture's pixels lie between the prototypes' cells."""
+        height, width = self.prototypes.shape[1:]
+        return pixel_axis(self.plan, width, 0), pixel_axis(self.plan, height, 1)
+
     def pixel_boxes(self) -> Integers:
         """Boxes in whole pixels, (N, 4); masks end there.
 
@@ -55,7 +60,7 @@ class Instances:
 
 def decode_detections(
     detections: Floats,
-    prototypes: Floats | Plane,
+    prototypes: Floats | Plane | Fine,
     plan: Letterbox,
     *,
     levels: Floats | None = None,
@@ -67,9 +72,9 @@ def decode_detections(
 
     Args:
         detections: (K, 5 + C) float32: cx, cy, w, h in pixels of the frame, score, coefficients.
-        prototypes: (C, h, w), float32, or uint8 with `levels`.
+        prototypes: (C, h, w), float32, or uint8 or uint16 with `levels`.
         plan: how the picture was put into the frame.
-        levels: (C, 2) float32: a prototype is levels[:, 0] times its bytes plus levels[:, 1].
+        levels: (C, 2) float32: a prototype is levels[:, 0] times its integers plus levels[:, 1].
         min_score: kept from here on; the default, like max_iou's, is that of ultralytics.
         max_iou: a box that overlaps a better one by more is a duplicate.
         max_instances: the best so many are kept.
@@ -95,6 +100,17 @@ def decode_detections(
     return Instances(boxes, rows[kept, 4], coefficients, offsets, prototypes, plan)
 
 
+def refined(coarse: Plane, fine: Plane, levels: Floats) -> tuple[Fine, Floats]:
+    """Prototypes (C, h, w) uint16 of their two bytes, and their levels.
+
+    The second byte adds (fine - 127.5) / 255 to the first.
+    """
+    both = np.multiply(coarse, _FINE_STEPS, dtype=np.uint16)
+    both += fine
+    step, low = levels[:, 0], levels[:, 1]
+    return both, np.stack([step / _FINE_STEPS, low - step / 2], 1).astype(np.float32)
+
+
 def instance_mask(instances: Instances, index: int) -> Mask:
     """Mask (H, W) of one instance over the whole image."""
     patch, (x0, y0, x1, y1) = instance_patch(instances, index)
@@ -109,15 +125,18 @@ def instance_patch(
 ) -> tuple[Mask, tuple[int, int, int, int]]:
     """Mask of one instance within its box, every `step`-th pixel, and that box in whole pixels.
 
-    Equal to enlarging the logits of the whole picture as `_taps` says and cropping; but only the
-    cells under the box are touched.
+    Equal to enlarging the logits of the whole picture and cropping; but only the cells under the
+    box are touched.
     """
-    x0, y0, x1, y1 = (int(v) for v in instances.pixel_boxes()[index])
-    rows, vertical = _interpolation(_taps(instances, np.arange(y0, y1, step), axis=1))
-    columns, horizontal = _interpolation(_taps(instances, np.arange(x0, x1, step), axis=0))
-    cells = instances.prototypes[:, rows, columns].astype(np.float32, copy=False)
-    logits = np.tensordot(instances.coefficients[index], cells, 1) + instances.offsets[index]
-    return vertical @ logits @ horizontal.T > 0, (x0, y0, x1, y1)
+    x0, y0, x1, y1 = (int(v) for v in np.ceil(instances.boxes[index]))
+    across, down = range(x0, x1, step), range(y0, y1, step)
+    columns, rows = instances.axes()
+    under, beside = rows.under(down), columns.under(across)
+    cells = instances.prototypes[:, under, beside].astype(np.float32)
+    logits = instances.coefficients[index] @ cells.reshape(len(cells), -1)
+    logits += instances.offsets[index]
+    wide = columns.enlarge(logits.reshape(cells.shape[1:]).T, beside.start, across)
+    return rows.enlarge(wide.T, under.start, down) > 0, (x0, y0, x1, y1)
 
 
 def logits_at(instances: Instances, points_xy: npt.ArrayLike) -> Floats:
@@ -127,11 +146,11 @@ def logits_at(instances: Instances, points_xy: npt.ArrayLike) -> Floats:
     Points must lie within the image.
     """
     pixels = np.floor(np.asarray(points_xy, np.float64).reshape(-1, 2)).astype(np.intp)
-    columns, across = _taps(instances, pixels[:, 0], axis=0)
-    rows, down = _taps(instances, pixels[:, 1], axis=1)
-    cells = instances.prototypes[:, rows[:, :, None], columns[:, None, :]]
-    values = np.einsum("cpij,pi,pj->cp", cells, down, across, optimize=True)
-    logits = np.asarray(instances.coefficients @ values, np.float32)
+    columns, rows = instances.axes()
+    x, y = pixels.T
+    shares = rows.shares[y][:, :, None] * columns.shares[x][:, None, :]
+    cells = instances.prototypes[:, rows.cells[y][:, :, None], columns.cells[x][:, None, :]]
+    logits = instances.coefficients @ (cells * shares).sum((2, 3))
     logits += instances.offsets[:, None]
     box = instances.pixel_boxes()[:, None, :]
     inside = ((pixels >= box[..., :2]) & (pixels < box[..., 2:])).all(-1)
@@ -146,69 +165,3 @@ def _suppress(boxes: Floats, scores: Floats, max_iou: float) -> Integers:
         if alive[i]:
             alive[i + 1 :] &= ~duplicate[i, i + 1 :]
     return order[alive]
-
-
-def _taps(instances: Instances, pixels: Integers, *, axis: int) -> tuple[Integers, Floats]:
-    """Cells that each pixel's centre is interpolated from along one axis, and their shares.
-
-    (P, 2) where the padding is whole cells, else (P, 4).
-
-    In two bilinear steps, as ultralytics' `process_mask_native`: first to a grid on which the
-    padding is whole samples, then from the content's samples to pixels; edges are repeated. Unlike
-    there, cells with their centre in the padding are never read: they would eat into masks at the
-    picture's edge.
-    """
-    plan, count = instances.plan, instances.prototypes.shape[2 - axis]
-    cell = plan.frame_wh[axis] / count
-    start, content = (plan.left, plan.top)[axis] / cell, plan.content_wh[axis] / cell
-    first = np.ceil(start - 0.5)
-    last = min(max(first, np.floor(start + content - 0.5)), count - 1)
-    finer = _samples_per_cell(plan, cell)
-    position = (pixels + 0.5) * (content * finer / plan.image_wh[axis]) - 0.5
-    if finer == 1:
-        cells, share = _between(position + start, first, last)
-        return _pairs(cells, count), _shares(share)
-    end = max(0.0, content * finer - 1)
-    sample, share = _between(position, 0, end)
-    both = np.stack([sample, np.minimum(sample + 1, end)], 1)
-    cells, part = _between((both + 0.5) / finer + start - 0.5, first, last)
-    shares = _shares(part) * _shares(share)[..., None]
-    return _pairs(cells, count).reshape(-1, 4), shares.reshape(-1, 4)
-
-
-def _pairs(cells: Array, count: int) -> Integers:
-    """Each cell and the next one, of `count`."""
-    before = cells.astype(np.intp)
-    return np.stack([before, np.minimum(before + 1, count - 1)], -1)
-
-
-def _shares(part: Array) -> Floats:
-    """What the cell and the next one count."""
-    return np.asarray(np.stack([1 - part, part], -1), np.float32)
-
-
-def _between(position: Array, low: float, high: float) -> tuple[Array, Array]:
-    """The whole number at or before each position within the bounds, and what is left of it."""
-    inside = np.clip(position, low, high)
-    before = np.floor(inside)
-    return before, inside - before
-
-
-def _samples_per_cell(plan: Letterbox, cell: float) -> int:
-    """1, 2 or 4: the smallest grid on which the padding of both axes is whole samples."""
-    pixels = round(cell)
-    padding = 0
-    for frame, content in zip(plan.frame_wh, plan.content_wh, strict=True):
-        padding |= (frame - content) | ((frame - content) // 2)
-    return pixels // math.gcd(pixels, padding)
-
-
-def _interpolation(taps: tuple[Integers, Floats]) -> tuple[slice, Floats]:
-    """The cells in use, and the matrix (pixels, cells in use) that interpolates between them."""
-    cells, shares = taps
-    first, last = int(cells.min()), int(cells.max())
-    matrix = np.zeros((len(cells), last - first + 1), np.float32)
-    pixel = np.arange(len(cells))
-    for tap in range(cells.shape[1]):
-        matrix[pixel, cells[:, tap] - first] += shares[:, tap]
-    return slice(first, last + 1), matrix

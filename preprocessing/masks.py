@@ -30,8 +30,12 @@ def bounding_box(mask: Mask) -> tuple[int, int, int, int] | None:
     >>> bounding_box(np.eye(5, dtype=bool)[:3])
     (0, 0, 3, 3)
     """
-    x, y, width, height = cv2.boundingRect(_bytes(mask))
-    return (x, y, x + width, y + height) if width else None
+    rows = np.flatnonzero(mask.any(1))
+    if not len(rows):
+        return None
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[top:bottom].any(0))
+    return int(columns[0]), top, int(columns[-1]) + 1, bottom
 
 
 def require_usable(mask: Mask) -> None:

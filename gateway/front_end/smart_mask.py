@@ -11,8 +11,8 @@ from gateway.front_end.fields import SmartMaskFields, SmartMaskResult
 from gateway.front_end.pictures_in import take_in_base64
 from gateway.image_store import StoredImage
 from gateway.pictures import Pictures
-from gateway.segmentation import Segmenter
-from preprocessing import codec, masks
+from gateway.segmentation import Question, Segmenter
+from preprocessing import codec
 from preprocessing.operations import Operation, OperationKind
 from preprocessing.prompts import Prompt
 
@@ -56,20 +56,21 @@ class SmartMasks:
         image = await self._image(fields)
         try:
             prompt = await self._prompt(fields, image)
-            found = await self._segmenter.segment(
-                image, [prompt], operations=_operations(fields), pointer=""
+            found = await self._segmenter.segment_into(
+                image,
+                Question(prompts=[prompt], operations=_operations(fields), pointer=""),
+                lambda found: codec.encode_boxed_mask(found[0].boxed),
             )
         except ImageInvalidError as error:
             if error.code != "mask_not_found":
                 raise
             message = f"The segmentation did not generate a mask: {error.message}"
             raise ImageInvalidError(message, code=error.code) from error
-        data = await asyncio.to_thread(codec.encode_png, masks.white(found.masks[0].levels))
         other = fields.model_type.lower() not in ("", "fastsam")
         note = f"{fields.model_type[:40]} is not installed; FastSAM answered."
         return SmartMaskResult(
             success=True,
-            mask_base64=base64.b64encode(data).decode(),
+            mask_base64=base64.b64encode(found.masks).decode(),
             image_id=image.id,
             request_id=request_id,
             warnings=[note] if other else [],

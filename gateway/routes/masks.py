@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -24,10 +24,10 @@ from gateway.mask_schemas import (
     Output,
     form_fields,
 )
-from gateway.mask_view import show_mask
+from gateway.mask_view import RenderedMask, RenderedMasks, render_masks, show_mask
 from gateway.multipart import read_body
 from gateway.pictures import Pictures
-from gateway.segmentation import SmartMask
+from gateway.segmentation import Question, SmartMask
 from preprocessing.prompts import Prompt
 
 router = APIRouter(prefix="/v1/masks", tags=["masks"])
@@ -58,37 +58,35 @@ async def create_masks(
     wanted = await read_body(request, MaskRequest, pictures)
     if not wanted.prompts and not wanted.everything:
         raise ValidationFailedError("Send prompts, or everything: true.", pointer="/prompts")
-    image = await pictures.resolve(wanted.image, pointer="/image")
+    recalled = pictures.store.recall(wanted.image)
+    image = recalled or await pictures.resolve(wanted.image, pointer="/image")
     prompts = await _prompts(wanted, image, pictures)
     read = time.perf_counter()
-    found = await segmenter.segment(
-        image,
-        prompts,
-        everything=wanted.everything,
-        multimask=wanted.multimask,
-        max_masks=wanted.max_masks,
-        operations=[operation.as_operation() for operation in wanted.ops],
-    )
-    if accept.startswith("image/") and found.masks:
-        shown = await show_mask(found.masks[0].levels, "png", pictures)
-        headers = {"X-Mask-Id": shown.members["mask_id"]}
-        return Response(shown.png, headers=headers, media_type="image/png")
-    encoding = time.perf_counter()
-    masks = await asyncio.gather(*(_show(pictures, m, wanted.output) for m in found.masks))
-    ended = time.perf_counter()
-    timings = {
-        "read": read - started,
-        **found.timings,
-        "encode": ended - encoding,
-        "total": ended - started,
-    }
+    is_picture = accept.startswith("image/")
+    output: Output = "png" if is_picture else wanted.output
+
+    def show(masks: Sequence[SmartMask]) -> tuple[Sequence[SmartMask], RenderedMasks]:
+        if recalled:
+            pictures.store.require_here(image.id)
+        shown = masks[:1] if is_picture else masks
+        return shown, render_masks([mask.boxed for mask in shown], output, pictures)
+
+    found = await segmenter.segment_into(image, _question(wanted, prompts), show)
+    masks, rendered = found.masks
+    shown = await rendered.kept(pictures)
+    if is_picture and shown:
+        headers = {"X-Mask-Id": shown[0].members["mask_id"]}
+        return Response(shown[0].png, headers=headers, media_type="image/png")
+    total = time.perf_counter() - started
+    stages = {"read": read - started, **found.timings}
+    timings = {**stages, "encode": total - sum(stages.values()), "total": total}
     response.headers["Server-Timing"] = _server_timing(timings, cached=found.cached)
     return MaskResponse(
         id=f"mask_{uuid.uuid4().hex}",
         image_id=image.id,
         width=image.width,
         height=image.height,
-        masks=list(masks),
+        masks=[_found(*both) for both in zip(masks, shown, strict=True)],
         cached=found.cached,
         timings={name: round(seconds, 6) for name, seconds in timings.items()},
         warnings=list(image.warnings),
@@ -111,6 +109,16 @@ async def _prompts(wanted: MaskRequest, image: StoredImage, pictures: Pictures) 
     ]
 
 
+def _question(wanted: MaskRequest, prompts: Sequence[Prompt]) -> Question:
+    return Question(
+        prompts=prompts,
+        everything=wanted.everything,
+        multimask=wanted.multimask,
+        max_masks=wanted.max_masks,
+        operations=[operation.as_operation() for operation in wanted.ops],
+    )
+
+
 def _server_timing(timings: dict[str, float], *, cached: bool) -> str:
     """Milliseconds; whether the network had seen the picture is said of its stage."""
     notes = {"features": f';desc="{"cached" if cached else "network"}"'}
@@ -119,14 +127,13 @@ def _server_timing(timings: dict[str, float], *, cached: bool) -> str:
     )
 
 
-async def _show(pictures: Pictures, found: SmartMask, output: Output) -> FoundMask:
-    shown = await show_mask(found.levels, output, pictures)
+def _found(mask: SmartMask, shown: RenderedMask) -> FoundMask:
     return FoundMask(
         **shown.members,
-        score=round(found.score, 4),
-        prompt_index=found.prompt_index,
+        score=round(mask.score, 4),
+        prompt_index=mask.prompt_index,
         alternatives=[
             MaskAlternative(score=round(other.score, 4), bbox=other.box)
-            for other in found.alternatives
+            for other in mask.alternatives
         ],
     )

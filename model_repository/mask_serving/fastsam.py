@@ -14,8 +14,8 @@ from mask_serving.batched_graph import answer_batch
 from mask_serving.fastest_session import open_fastest
 
 OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
-"""As `export_scripts/fastsam_graph.py` describes them."""
-
+FINE = "PROTOTYPES_FINE"
+"""As `export_scripts/fastsam_graph.py` describes them; the last one only for who asks."""
 
 _ROWS = 50
 _ROW_TOLERANCES = np.array([0.5] * 4 + [0.01] + [0.05] * 32)
@@ -48,7 +48,9 @@ class FastSamModel:
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """One forward pass for the whole dynamic batch."""
+        is_fine = any(FINE in request.requested_output_names() for request in requests)
+        names = (*OUTPUTS, FINE) if is_fine else OUTPUTS
         responses: list[Any] = answer_batch(
-            requests, "IMAGES", OUTPUTS, lambda rows: self._session.run(OUTPUTS, {"IMAGES": rows})
+            requests, "IMAGES", names, lambda rows: self._session.run(names, {"IMAGES": rows})
         )
         return responses

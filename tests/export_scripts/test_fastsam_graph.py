@@ -15,11 +15,13 @@ from export_scripts.demo_segmenter import build_network, save
 from export_scripts.export_errors import ExportError
 from export_scripts.fastsam_graph import (
     CANDIDATES,
+    FINE,
     OUTPUTS,
     ServedFastSam,
     export_onnx,
     load_network,
 )
+from preprocessing.fastsam import refined
 
 
 def session_of(model: Path) -> Any:
@@ -111,7 +113,7 @@ def test_an_export_equals_torch(
     served, session = fresh
     images = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     with torch.inference_mode():
-        rows, prototypes, levels, size = (p.numpy() for p in served(torch.from_numpy(images)))
+        rows, prototypes, levels, size, _ = (p.numpy() for p in served(torch.from_numpy(images)))
     exported = session.run(OUTPUTS, {"IMAGES": images})
     types = [rows.dtype, prototypes.dtype, levels.dtype, size.dtype]
     assert [part.dtype for part in exported] == types
@@ -123,15 +125,22 @@ def test_an_export_equals_torch(
     np.testing.assert_array_equal(exported[3], size)
 
 
-def test_prototypes_lose_at_most_half_a_level(fresh: tuple[ServedFastSam, Any]) -> None:
+def test_prototypes_lose_at_most_half_a_level_and_with_both_bytes_a_hundredth(
+    fresh: tuple[ServedFastSam, Any],
+) -> None:
     served, session = fresh
     images = np.random.default_rng(1).integers(0, 256, (2, 160, 224, 3), np.uint8)
     with torch.inference_mode():
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
         exact = served.network(pixels)[1].numpy()
-    stored, levels = session.run(["PROTOTYPES", "PROTOTYPE_LEVELS"], {"IMAGES": images})
+    names = ["PROTOTYPES", "PROTOTYPE_LEVELS", FINE]
+    stored, levels, fine = session.run(names, {"IMAGES": images})
     step, low = levels[..., 0, None, None], levels[..., 1, None, None]
     assert (np.abs(stored * step + low - exact) <= 0.51 * step + 1e-5).all()
+    for row in range(2):
+        both, finer = refined(stored[row], fine[row], levels[row])
+        steps, lows = finer.T[..., None, None]
+        assert (np.abs(both * steps + lows - exact[row]) <= 0.01 * step[row] + 1e-5).all()
 
 
 def test_an_answer_is_well_under_a_megabyte(demo: Any) -> None:

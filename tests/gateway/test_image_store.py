@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from obstore.store import MemoryStore
 
 from gateway.errors import NotFoundError
 from gateway.image_store import ImageStore, StoredImage
+from gateway.keys.owner import current_owner
 from gateway.object_store import ObjectStore
 
 DATA = b"the bytes of a picture"
@@ -84,6 +87,48 @@ async def test_a_second_store_on_the_folder_knows_the_pictures(tmp_path: Path) -
     assert await ImageStore.in_folder(tmp_path).info(image.id) == image
 
 
+async def test_what_was_put_a_moment_ago_is_not_written_again_unless_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    store, other = ImageStore.in_folder(tmp_path), ImageStore.in_folder(tmp_path)
+    image = await put(store)
+    assert await put(store) == image
+    assert files(tmp_path, "touched/*") == []
+    for path in files(tmp_path, f"files/**/{image.sha256[:40]}*"):
+        os.utime(path, (time.time() - 100,) * 2)
+    await put(store)
+    assert len(files(tmp_path, "touched/*")) == 1
+    await other.delete(image.id)
+    assert await put(store) == image
+    assert await other.content(image.id) == DATA
+
+
+async def test_a_recalled_picture_is_one_that_the_asker_saw_and_is_looked_for(
+    tmp_path: Path,
+) -> None:
+    store, other = ImageStore.in_folder(tmp_path), ImageStore.in_folder(tmp_path)
+    image = await put(store)
+    assert store.recall(image.id) is None
+    await store.info(image.id)
+    assert store.recall(image.id) == image
+    store.require_here(image.id)
+    token = current_owner.set("somebody")
+    assert store.recall(image.id) is None
+    with pytest.raises(NotFoundError):
+        store.require_here(image.id)
+    current_owner.reset(token)
+    await other.delete(image.id)
+    with pytest.raises(NotFoundError, match="There is no file"):
+        store.require_here(image.id)
+
+
+async def test_nothing_is_recalled_where_it_cannot_be_looked_for() -> None:
+    store = ImageStore(ObjectStore(MemoryStore()))
+    image = await put(store)
+    assert await store.info(image.id) == image
+    assert store.recall(image.id) is None
+
+
 @contextmanager
 def files_up_to(size: int) -> Iterator[None]:
     """Writing a longer file fails in this process, as on a disk that fills up."""
@@ -93,6 +138,10 @@ def files_up_to(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def files(folder: Path, pattern: str) -> list[Path]:
+    return list(folder.glob(pattern))
 
 
 def records(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from gateway.errors import InferenceTimeoutError, ModelUnavailableError
+from gateway.image_store import ImageStore
 from preprocessing.codec import decode_mask
 from tests.gateway.conftest import Gateway
 from tests.gateway.problems import assert_problem
@@ -211,3 +213,15 @@ async def test_a_failing_model_is_told_and_nothing_is_kept_of_it(
     assert ("retry-after" in response.headers) == (status == 503)
     gateway.backend.failure = None
     assert (await find(gateway, MIDDLE)).status_code == 200
+
+
+async def test_a_click_on_a_picture_that_another_process_deleted_is_404(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    image = await gateway.upload(photo())
+    body = {"image": image, "prompts": [MIDDLE]}
+    first, second = [await gateway.client.post("/v1/masks", json=body) for _ in range(2)]
+    assert first.json()["masks"] == second.json()["masks"]
+    await ImageStore.in_folder(tmp_path / "images").delete(image)
+    gone = await gateway.client.post("/v1/masks", json=body)
+    assert (gone.status_code, assert_problem(gone)["code"]) == (404, "not_found")

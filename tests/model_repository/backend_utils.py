@@ -82,6 +82,10 @@ class InferenceRequest:
         canceled: bool = False,
     ) -> None:
         self._model_name, self._inputs, self._canceled = model_name, list(inputs), canceled
+        self._requested_output_names = list(requested_output_names)
+
+    def requested_output_names(self) -> list[str]:
+        return self._requested_output_names
 
     def inputs(self) -> list[Tensor]:
         return self._inputs

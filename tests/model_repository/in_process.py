@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,11 @@ def load(model: Any, folder: Path, **parameters: object) -> Any:
     return model
 
 
-def request(*, canceled: bool = False, **arrays: np.ndarray) -> InferenceRequest:
+def request(
+    *, canceled: bool = False, outputs: Sequence[str] = (), **arrays: np.ndarray
+) -> InferenceRequest:
     tensors = [Tensor(name, np.asarray(array)) for name, array in arrays.items()]
-    return InferenceRequest(inputs=tensors, canceled=canceled)
+    return InferenceRequest(inputs=tensors, requested_output_names=outputs, canceled=canceled)
 
 
 def answer(response: InferenceResponse, output: str) -> np.ndarray:

@@ -75,7 +75,10 @@ def test_a_pipeline_takes_a_plain_job(model: str) -> None:
 @pytest.mark.parametrize(
     ("model", "read"),
     [
-        (SEGMENTATION_MODEL, {"DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE"}),
+        (
+            SEGMENTATION_MODEL,
+            {"DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE", "PROTOTYPES_FINE"},
+        ),
         (GENERATION_MODEL, {"EVENT", "PREVIEW", "IMAGE", "LATENTS"}),
         (EDIT_MODEL, {"EVENT", "PREVIEW", "IMAGE", "LATENTS"}),
     ],

@@ -43,6 +43,15 @@ def test_each_request_gets_its_own_rows(fastsam: Any, output: str) -> None:
         assert largest_difference(answers(fastsam, [single], output)[0], part) < 1e-3
 
 
+def test_the_second_byte_is_for_batches_in_which_someone_asks_for_it(fastsam: Any) -> None:
+    plain = request(IMAGES=pictures(1, 1), outputs=["PROTOTYPES"])
+    (alone,) = fastsam.execute([plain])
+    assert "PROTOTYPES_FINE" not in {tensor.name() for tensor in alone.output_tensors()}
+    asking = request(IMAGES=pictures(2, 2), outputs=["PROTOTYPES", "PROTOTYPES_FINE"])
+    _, found = fastsam.execute([plain, asking])
+    assert answer(found, "PROTOTYPES_FINE").shape == answer(found, "PROTOTYPES").shape
+
+
 def test_what_cannot_run_is_answered(fastsam: Any) -> None:
     odd = request(IMAGES=np.zeros((1, 50, 50, 3), np.uint8))
     assert [error_code(r) for r in fastsam.execute([odd])] == [TritonError.INTERNAL]
