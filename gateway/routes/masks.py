@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
-from gateway.dependencies import PicturesDep, SegmenterDep
+from gateway.dependencies import PicturesDep, ServicesDep
 from gateway.errors import ValidationFailedError
 from gateway.image_store import StoredImage
 from gateway.mask_composing import compose_masks
@@ -49,12 +49,12 @@ _BODY: dict[str, Any] = {
 async def create_masks(
     request: Request,
     response: Response,
-    pictures: PicturesDep,
-    segmenter: SegmenterDep,
+    services: ServicesDep,
     accept: Annotated[str, Header(description="image/png: the first mask itself.")] = "",
 ) -> MaskResponse | Response:
     """Find objects on a picture. A second call on the same picture costs no inference."""
     started = time.perf_counter()
+    pictures = services.pictures
     wanted = await read_body(request, MaskRequest, pictures)
     if not wanted.prompts and not wanted.everything:
         raise ValidationFailedError("Send prompts, or everything: true.", pointer="/prompts")
@@ -71,7 +71,7 @@ async def create_masks(
         shown = masks[:1] if is_picture else masks
         return shown, render_masks([mask.boxed for mask in shown], output, pictures)
 
-    found = await segmenter.segment_into(image, _question(wanted, prompts), show)
+    found = await services.segmenter.segment_into(image, _question(wanted, prompts), show)
     masks, rendered = found.masks
     shown = await rendered.kept(pictures)
     if is_picture and shown:
