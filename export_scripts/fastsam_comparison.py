@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 
 from export_scripts.export_errors import ExportError
-from export_scripts.fastsam_graph import OUTPUTS, ServedFastSam
+from export_scripts.fastsam_graph import FINE, OUTPUTS, ServedFastSam
 from preprocessing.fastsam import Instances, decode_detections, instance_mask
 from preprocessing.letterbox import letterbox, plan_letterbox
 
@@ -108,7 +108,7 @@ def _difference(
     images = rng.integers(0, 256, (*shape, 3), np.uint8)
     with torch.inference_mode():
         right = [part.numpy() for part in served(torch.from_numpy(images))]
-    answer = session.run(OUTPUTS, {"IMAGES": images})
+    answer = session.run([*OUTPUTS, FINE], {"IMAGES": images})
     if [part.shape for part in answer] != [part.shape for part in right]:
         raise ExportError(f"The graph's outputs have other shapes than torch's for {shape}.")
     boxes, scores, coefficients = np.split(_row_differences(answer[0], right[0]), [4, 5])
@@ -127,8 +127,10 @@ def _row_differences(rows: Array, others: Array) -> Array:
 
 
 def _exact(outputs: Sequence[Array]) -> Array:
-    levels = outputs[2][..., None, None]
-    return np.asarray(outputs[1] * levels[:, :, 0] + levels[:, :, 1])
+    """Prototypes by both their bytes."""
+    _, coarse, levels, _, fine = outputs
+    step, low = levels[..., 0, None, None], levels[..., 1, None, None]
+    return np.asarray((coarse + fine / 255 - 0.5) * step + low)
 
 
 def _masks(instances: Instances) -> list[npt.NDArray[np.bool_]]:

@@ -17,7 +17,7 @@ def as_table(exported: FastSamExport) -> Table:
         "  boxes": f"{torch.box_px:.1e} px",
         "  scores": f"{torch.score:.1e}",
         "  coefficients": f"{torch.coefficient:.1e}",
-        "  prototypes (in 256 levels)": f"{torch.prototype:.1e}",
+        "  prototypes (by both bytes)": f"{torch.prototype:.1e}",
     }
     if exported.agreement is not None:
         agreement = exported.agreement

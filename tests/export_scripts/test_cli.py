@@ -10,7 +10,7 @@ from export_scripts.cli import app
 from export_scripts.demo import SEGMENTER, install_demo_segmenter, is_installed
 
 SOMEBODYS = json.dumps(
-    {"PROTOTYPE_LEVELS": 0, "stages": {"transformer": {"model": "somebody_s", "version": 1}}}
+    {"PROTOTYPES_FINE": 0, "stages": {"transformer": {"model": "somebody_s", "version": 1}}}
 )
 DEMO_FILES = (
     "fastsam/1/model.onnx",
