@@ -16,5 +16,7 @@ Fine: TypeAlias = npt.NDArray[np.uint16]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 """(H, W), True = edit."""
 Floats: TypeAlias = npt.NDArray[np.float32]
+Samples: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+"""Values of 8 or 16 bits."""
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.intp]

@@ -16,7 +16,15 @@ from PIL.ImageFile import ImageFile
 
 from preprocessing.arrays import Image, Mask, Plane
 from preprocessing.boxed_mask import BoxedMask
-from preprocessing.colour import orientation_of, over, split_alpha, to_srgb, turn_upright, turned
+from preprocessing.colour import (
+    orientation_of,
+    over,
+    pixels_of,
+    split_alpha,
+    to_srgb,
+    turn_upright,
+    turned,
+)
 from preprocessing.errors import ImageRejectedError
 from preprocessing.image_header import (
     DEFAULT_LIMITS,
@@ -28,6 +36,7 @@ from preprocessing.image_header import (
 )
 from preprocessing.mask_png import encode_outline, outline
 from preprocessing.masks import white
+from preprocessing.png_writer import write_png
 
 __all__ = [
     "DecodedImage",
@@ -45,8 +54,10 @@ __all__ = [
 WEBP_MAX_SIDE = 16_383  # RFC 9649: 14 bits per side
 # A PNG with any other chunk (transparency, EXIF, XMP, animation) is decoded by Pillow.
 _PLAIN_PNG_CHUNKS = frozenset(b"IDAT IEND pHYs tIME tEXt sRGB gAMA cHRM iCCP sBIT bKGD".split())
+_EXIF_AS_TEXT = b"tEXtRaw profile type exif"
+_GREY, _RGB = 0, 2  # PNG's colour types
 _MAX_PNG_CHUNKS = 10_000
-_MOST_TURNS = 0.02  # black to white or back, per pixel; above, OpenCV's encoder is faster
+_MOST_TURNS = 0.02  # black to white or back, per pixel; above, the other writer is faster
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +71,8 @@ class DecodedImage:
     header: ImageHeader
     warnings: tuple[str, ...]
     """Sentences on what was left out or changed."""
+    grey: Plane | None = None
+    """Of a PNG of grey levels alone: they, as `decode_layers` gives them."""
 
     @property
     def width(self) -> int:
@@ -82,6 +95,10 @@ def decode_image(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> DecodedIm
     """
     opened, header = open_image(data, limits)
     with reading(header.format):
+        has_profile = bool(opened.info.get("icc_profile"))
+        grey = None if has_profile else _fast_grey(data, opened, header)
+        if grey is not None:
+            return DecodedImage(_rgb(grey), None, header, (), grey)
         pixels = fast_pixels(data, opened, header)
         if pixels is None:
             opened.load()
@@ -94,7 +111,7 @@ def decode_image(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> DecodedIm
         picture = opened if pixels is None else PillowImage.fromarray(pixels)
         colours, alpha = split_alpha(picture)
         srgb, profile_notes = to_srgb(colours, profile)
-        upright = np.asarray(turn_upright(srgb, orientation))
+        upright = pixels_of(turn_upright(srgb, orientation))
     return _compose(upright, _plane(alpha, orientation), header, notes + profile_notes)
 
 
@@ -123,21 +140,22 @@ def decode_layers(
     """
     opened, header = open_image(data, limits)
     with reading(header.format):
+        plain = _fast_grey(data, opened, header)
+        if plain is not None:
+            return plain, None, ()
         opened.load()
         orientation, notes = orientation_of(opened)
         colours, alpha = split_alpha(opened)
-        grey = np.asarray(turn_upright(colours.convert("L"), orientation))
+        grey = pixels_of(turn_upright(colours.convert("L"), orientation))
     return grey, _plane(alpha, orientation), notes + _frame_notes(header)
 
 
 def encode_png(pixels: Image | Plane, *, alpha: Plane | None = None) -> bytes:
     """Losslessly; pixels (H, W, 3) or (H, W) uint8, alpha (H, W) uint8 with colour only.
 
-    OpenCV's default (zlib level 1, run lengths) takes a tenth of level 6's time, 5 % more bytes.
+    For speed rather than size: `png_writer.py`.
     """
-    if alpha is not None:
-        return _imencode(".png", np.dstack([pixels[..., ::-1], alpha]))
-    return _imencode(".png", pixels if pixels.ndim == 2 else _bgr(pixels))
+    return write_png(pixels if alpha is None else np.dstack([pixels, alpha]))
 
 
 def encode_mask_png(levels: Mask | Plane) -> bytes:
@@ -189,24 +207,40 @@ def fast_pixels(data: bytes, opened: ImageFile, header: ImageHeader) -> Image | 
     """
     if header.format == "jpeg" and header.mode == "RGB":
         pixels = simplejpeg.decode_jpeg(data, strict=True)
-    elif header.format == "png" and _is_plain_png(data):
-        buffer = np.frombuffer(data, np.uint8)
-        pixels = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    elif header.format == "png" and _is_plain_png(data, _RGB):
+        pixels = _imdecode(data, cv2.IMREAD_COLOR_RGB)
     else:
         return None
-    if pixels is None or pixels.shape != (opened.height, opened.width, 3):
+    return _promised(pixels, (opened.height, opened.width, 3))
+
+
+def _fast_grey(data: bytes, opened: ImageFile, header: ImageHeader) -> Plane | None:
+    """As `fast_pixels` for a PNG of grey levels, which most masks are; such a PNG is upright."""
+    if header.format != "png" or not _is_plain_png(data, _GREY):
+        return None
+    return _promised(_imdecode(data, cv2.IMREAD_GRAYSCALE), (opened.height, opened.width))
+
+
+def _imdecode(data: bytes, flag: int) -> Image | Plane | None:
+    buffer = np.frombuffer(data, np.uint8)
+    pixels: Image | None = cv2.imdecode(buffer, flag | cv2.IMREAD_IGNORE_ORIENTATION)  # type: ignore[assignment]
+    return pixels
+
+
+def _promised(pixels: Image | Plane | None, shape: tuple[int, ...]) -> Image | Plane:
+    if pixels is None or pixels.shape != shape:
         raise ValueError("no pixels of the size that the header promises")
     return np.asarray(pixels, np.uint8)
 
 
-def _is_plain_png(data: bytes) -> bool:
-    """Whether the header says 8-bit RGB and no chunk changes what the pixels mean."""
-    if data[12:16] != b"IHDR" or data[24:26] != b"\x08\x02":
+def _is_plain_png(data: bytes, colour_type: int) -> bool:
+    """Whether the header says 8 bits of a colour type and no chunk changes what they mean."""
+    if data[12:16] != b"IHDR" or data[24:26] != bytes((8, colour_type)):
         return False
     offset = 33  # after signature and header
     for _ in range(_MAX_PNG_CHUNKS):
         name = data[offset + 4 : offset + 8]
-        if name not in _PLAIN_PNG_CHUNKS:
+        if name not in _PLAIN_PNG_CHUNKS or data.startswith(_EXIF_AS_TEXT, offset + 4):
             return False
         if name == b"IEND":
             return True
@@ -219,7 +253,7 @@ def _frame_notes(header: ImageHeader) -> tuple[str, ...]:
 
 
 def _plane(alpha: PillowImage.Image | None, orientation: int) -> Plane | None:
-    return None if alpha is None else np.asarray(turn_upright(alpha, orientation))
+    return None if alpha is None else pixels_of(turn_upright(alpha, orientation))
 
 
 def _compose(
@@ -229,6 +263,10 @@ def _compose(
         return DecodedImage(pixels, alpha, header, notes)
     notes += ("Transparent parts were composited on white.",)
     return DecodedImage(over(pixels, alpha, 255), alpha, header, notes)
+
+
+def _rgb(grey: Plane) -> Image:
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def _bgr(pixels: Image) -> Image:

@@ -80,7 +80,8 @@ def orientation_of(opened: Image.Image) -> tuple[int, tuple[str, ...]]:
     PNG may hold its EXIF data after the pixels: ask after loading.
     """
     try:
-        value = opened.getexif().get(ExifTags.Base.Orientation, 1)
+        # The PNG plugin's own method loads the picture first, even one that has been decoded.
+        value = Image.Image.getexif(opened).get(ExifTags.Base.Orientation, 1)
     except Exception:  # the EXIF parser raises a dozen types on damaged data
         return 1, (BROKEN_EXIF,)
     return (value if value in _UPRIGHT else 1), ()
@@ -99,6 +100,19 @@ def turned(pixels: npt.NDArray[Depth], orientation: int) -> npt.NDArray[Depth]:
         pixels = pixels[::-1]
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
+    return pixels
+
+
+def pixels_of(picture: Image.Image) -> Plane:
+    """Values of a picture of 8 bits per channel, (H, W) or (H, W, C).
+
+    A few rows at a time: Pillow lets no other thread run while it copies them.
+    """
+    width, height = picture.size
+    channels = len(picture.getbands())
+    pixels = np.empty((height, width) if channels == 1 else (height, width, channels), np.uint8)
+    for rows in _strips(height, 64):
+        pixels[rows] = np.asarray(picture.crop((0, rows.start, width, min(rows.stop, height))))
     return pixels
 
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
+import cv2
 import numpy as np
-import numpy.typing as npt
 import PyOpenColorIO as Ocio
 
-from preprocessing.arrays import Doubles, Floats
+from preprocessing.arrays import Doubles, Floats, Samples
 
 SIDE = 33
 """Grid points per axis; what grading tools exchange. 17 shows in dark gradients."""
@@ -22,8 +22,6 @@ _PRIOR = 0.02
 """Weight of all grid colours together against the example's pixels: where the example has no such
 colour the table follows its straight part instead of a cubic gone wild."""
 _ROUNDS = 6
-
-Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +68,7 @@ def fit_lut(source: Doubles, target: Doubles, side: int = SIDE) -> ColourLut:
 
 
 def apply_lut(lut: ColourLut, pixels: Samples) -> Samples:
-    """Transform every pixel, interpolating in tetrahedra (OpenColorIO, at the pixels' depth).
+    """Transform every pixel, interpolating in tetrahedra, at the pixels' depth.
 
     Args:
         lut: the table.
@@ -80,19 +78,73 @@ def apply_lut(lut: ColourLut, pixels: Samples) -> Samples:
     >>> apply_lut(lut_of(lambda rgb: rgb), grey)[0, 0].tolist()
     [1000, 1000, 1000]
     """
-    depth = Ocio.BIT_DEPTH_UINT8 if pixels.dtype == np.uint8 else Ocio.BIT_DEPTH_UINT16
+    return transform_of(lut, pixels.dtype)(pixels)
+
+
+def transform_of(lut: ColourLut, dtype: np.dtype[np.generic]) -> Callable[[Samples], Samples]:
+    """`apply_lut` made ready for many pictures, or many parts of one, of one depth.
+
+    It may be called from several threads at once.
+    """
+    curves = _curves(lut)
+    if curves is None:
+        return _in_tetrahedra(lut, dtype)
+    top = int(np.iinfo(dtype).max)  # type: ignore[type-var]
+    levels = np.linspace(0, lut.side - 1, top + 1)
+    table = np.stack([np.interp(levels, np.arange(lut.side), curve) for curve in curves], -1)
+    return _by_channel(np.rint(table * top).astype(dtype))
+
+
+def _curves(lut: ColourLut) -> Floats | None:
+    """A curve per channel, (3, N), that is all the table says; None where channels mix.
+
+    On such a table interpolation in tetrahedra is interpolation along each axis: the weights of
+    the corners with one red add up to red's share.
+    """
+    table = lut.table
+    curves = np.stack([table[:, 0, 0, 0], table[0, :, 0, 1], table[0, 0, :, 2]])
+    red, green, blue = curves
+    is_all = (
+        (table[..., 0] == red[:, None, None]).all()
+        and (table[..., 1] == green[:, None]).all()
+        and (table[..., 2] == blue).all()
+    )
+    return curves if is_all else None
+
+
+def _by_channel(table: Samples) -> Callable[[Samples], Samples]:
+    """Look every channel up in its column."""
+
+    def apply(pixels: Samples) -> Samples:
+        if pixels.dtype == np.uint8:
+            return cv2.LUT(pixels, table[None])  # type: ignore[return-value]
+        changed = np.empty_like(pixels)
+        for channel in range(3):
+            changed[..., channel] = table[:, channel].take(pixels[..., channel])
+        return changed
+
+    return apply
+
+
+def _in_tetrahedra(lut: ColourLut, dtype: np.dtype[np.generic]) -> Callable[[Samples], Samples]:
+    """OpenColorIO's, which is fast and knows every depth."""
+    depth = Ocio.BIT_DEPTH_UINT8 if dtype == np.uint8 else Ocio.BIT_DEPTH_UINT16
     transform = Ocio.Lut3DTransform(lut.side)
     transform.setInterpolation(Ocio.INTERP_TETRAHEDRAL)
     transform.setData(np.ascontiguousarray(lut.table).ravel())
     processor = Ocio.Config.CreateRaw().getProcessor(transform)
     optimised = processor.getOptimizedCPUProcessor(depth, depth, Ocio.OPTIMIZATION_LOSSLESS)
-    changed: Samples = pixels.copy(order="C")
-    height, width = changed.shape[:2]
-    size = changed.itemsize
-    optimised.apply(
-        Ocio.PackedImageDesc(changed, width, height, 3, depth, size, 3 * size, 3 * size * width)
-    )
-    return changed
+
+    def apply(pixels: Samples) -> Samples:
+        changed: Samples = pixels.copy(order="C")
+        height, width = changed.shape[:2]
+        size = changed.itemsize
+        optimised.apply(
+            Ocio.PackedImageDesc(changed, width, height, 3, depth, size, 3 * size, 3 * size * width)
+        )
+        return changed
+
+    return apply
 
 
 def to_cube(lut: ColourLut, title: str) -> str:

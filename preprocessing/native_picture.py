@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Literal
@@ -14,10 +13,10 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 from PIL.ImageFile import ImageFile
 
-from preprocessing.arrays import Doubles, Image, Plane
+from preprocessing.arrays import Doubles, Image, Plane, Samples
 from preprocessing.codec import decode_image, fast_pixels
-from preprocessing.colour import orientation_of, split_alpha, turned
-from preprocessing.colour_lut import Samples
+from preprocessing.colour import orientation_of, pixels_of, split_alpha, turned
+from preprocessing.colour_lut import ColourLut, transform_of
 from preprocessing.image_header import (
     DEFAULT_LIMITS,
     ImageHeader,
@@ -25,11 +24,12 @@ from preprocessing.image_header import (
     open_image,
     reading,
 )
+from preprocessing.jpeg_writer import write_jpeg
+from preprocessing.png_writer import write_png_strips
 
 Form = Literal["png", "jpeg"]
 JPEG_QUALITY = 95
 _TIFF_BITS = 258
-_PNG_SIGNATURE_AND_HEADER = 33
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +80,43 @@ def decode_native(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> NativePi
 
 def encode_native(picture: NativePicture, form: Form) -> bytes:
     """As PNG at its depth with alpha, or as JPEG (quality 95, 4:4:4); both with the profile."""
+    return _encoded(picture, form, lambda part: part, threads=1)
+
+
+def recoloured(picture: NativePicture, lut: ColourLut, form: Form, *, threads: int = 1) -> bytes:
+    """`encode_native` of the picture as a table changes its colours; a JPEG has no alpha.
+
+    The changed pixels are never all there at once: strips are changed and encoded by `threads`
+    threads (PNG: by one).
+    """
+    return _encoded(picture, form, transform_of(lut, picture.pixels.dtype), threads=threads)
+
+
+def _encoded(
+    picture: NativePicture, form: Form, change: Callable[[Samples], Samples], *, threads: int
+) -> bytes:
+    height, width = picture.pixels.shape[:2]
     if form == "jpeg":
-        return _encode_jpeg(picture)
-    channels = picture.pixels[..., ::-1]
-    if picture.alpha is not None:
-        channels = np.dstack([channels, picture.alpha])
-    done, buffer = cv2.imencode(".png", np.ascontiguousarray(channels))
-    if not done:
-        raise ValueError(f"OpenCV cannot encode {channels.shape} as PNG.")
-    return _with_profile(buffer.tobytes(), picture.profile)
+        return write_jpeg(
+            lambda rows: _to_8_bits(change(picture.pixels[rows])),
+            (width, height),
+            quality=JPEG_QUALITY,
+            profile=picture.profile,
+            threads=threads,
+        )
+    alpha = picture.alpha
+
+    def strip_of(rows: slice) -> Samples:
+        colours = change(picture.pixels[rows])
+        return colours if alpha is None else np.dstack([colours, alpha[rows]])
+
+    return write_png_strips(
+        strip_of,
+        (width, height),
+        channels=3 if alpha is None else 4,
+        bits=8 * picture.pixels.itemsize,
+        profile=picture.profile,
+    )
 
 
 def proxy(picture: NativePicture, side: int) -> NativePicture:
@@ -131,7 +159,7 @@ def _layers(data: bytes, opened: ImageFile, header: ImageHeader) -> tuple[Image,
         return pixels, None
     opened.load()
     colours, alpha = split_alpha(opened)
-    return np.asarray(colours.convert("RGB")), None if alpha is None else np.asarray(alpha)
+    return pixels_of(colours.convert("RGB")), None if alpha is None else pixels_of(alpha)
 
 
 def _is_deep_rgb(data: bytes, opened: PillowImage.Image, header: ImageHeader) -> bool:
@@ -159,14 +187,6 @@ def _decode_deep(data: bytes, opened: PillowImage.Image, header: ImageHeader) ->
     )
 
 
-def _encode_jpeg(picture: NativePicture) -> bytes:
-    stream = BytesIO()
-    shallow = PillowImage.fromarray(_to_8_bits(picture.pixels))
-    options = {"icc_profile": picture.profile} if picture.profile else {}
-    shallow.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4", **options)
-    return stream.getvalue()
-
-
 def _to_8_bits(pixels: Samples) -> Image:
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, np.uint8)
@@ -175,16 +195,6 @@ def _to_8_bits(pixels: Samples) -> Image:
         rows = np.s_[top : top + 256]
         shallow[rows] = (pixels[rows].astype(np.uint32) * 255 + 32_767) // 65_535
     return shallow
-
-
-def _with_profile(png: bytes, profile: bytes | None) -> bytes:
-    """Put an iCCP chunk behind the header (PNG specification, 11.3.2.3)."""
-    if profile is None:
-        return png
-    content = b"ICC profile\0\0" + zlib.compress(profile)
-    checksum = zlib.crc32(b"iCCP" + content)
-    chunk = struct.pack(">I", len(content)) + b"iCCP" + content + struct.pack(">I", checksum)
-    return png[:_PNG_SIGNATURE_AND_HEADER] + chunk + png[_PNG_SIGNATURE_AND_HEADER:]
 
 
 def _is_usable(profile: bytes | None) -> bool:

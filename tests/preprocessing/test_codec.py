@@ -54,6 +54,20 @@ def test_fast_png_is_exact(options):
     assert (decoded.alpha, decoded.warnings) == (None, ())
 
 
+@pytest.mark.parametrize("options", [{}, {"compress_level": 0}, {"exif": exif(1)}])
+def test_a_grey_png_is_a_mask_and_a_picture(options):
+    levels = ASTRONAUT[..., 1]
+    file = encode(levels, "PNG", **options)
+    np.testing.assert_array_equal(decode_mask(file), levels)
+    np.testing.assert_array_equal(decode_image(file).pixels, np.dstack([levels] * 3))
+
+
+def test_a_grey_png_with_one_transparent_level_is_composited():
+    file = encode(ASTRONAUT[..., 1], "PNG", transparency=int(ASTRONAUT[0, 0, 1]))
+    assert decode_image(file).pixels[0, 0].tolist() == [255, 255, 255]
+    assert decode_mask(file)[0, 0] == 0
+
+
 def test_png_metadata_does_not_change_the_pixels():
     text = PngImagePlugin.PngInfo()
     text.add_text("Software", "test")
@@ -395,9 +409,23 @@ def test_mask_is_composited_on_black_and_upright():
     np.testing.assert_array_equal(decode_mask(encode(stored, "PNG", exif=exif(6))), MASK)
 
 
-def test_damaged_mask_is_refused():
-    with pytest.raises(ImageRejectedError):
-        decode_mask(encode(MASK, "PNG")[:-40])
+WHOLE_MASK = encode(MASK, "PNG")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        WHOLE_MASK[:-40],
+        WHOLE_MASK[:-60] + bytes(40) + WHOLE_MASK[-20:],
+        png(64, 64, colour=0, rows=b"\0" * 1000),
+        png(64, 64, colour=0),
+    ],
+    ids=["cut", "overwritten", "few rows", "no rows"],
+)
+def test_damaged_mask_is_refused(file):
+    for decode in (decode_mask, decode_image):
+        with pytest.raises(ImageRejectedError):
+            decode(file)
 
 
 def test_png_round_trips():

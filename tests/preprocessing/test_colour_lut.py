@@ -3,7 +3,7 @@ import pytest
 from skimage import data
 
 from preprocessing.colour_difference import ciede2000, lab
-from preprocessing.colour_lut import apply_lut, fit_lut, lut_of, to_cube
+from preprocessing.colour_lut import ColourLut, apply_lut, fit_lut, lut_of, to_cube
 from preprocessing.native_picture import as_fractions
 from preprocessing.white_balance import Light, gains_for
 from tests.preprocessing.test_white_balance import structure
@@ -59,6 +59,17 @@ def test_16_bits_are_kept_and_agree_with_8():
     assert np.abs(result / 257 - apply_lut(LAMP, PHOTO)).max() <= 1.5
     same = apply_lut(lut_of(lambda rgb: rgb), deep)
     np.testing.assert_array_equal(same, deep)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_a_table_without_mixing_is_applied_as_curves_alike(depth):
+    """The same table, once with a trace of mixing, so that it takes the longer way."""
+    pixels = PHOTO.astype(depth) * (257 if depth == np.uint16 else 1)
+    mixing = LAMP.table + np.float32(1e-7) * LAMP.table[..., ::-1]
+    longer = apply_lut(ColourLut(mixing), pixels)
+    shorter = apply_lut(LAMP, pixels)
+    assert shorter.dtype == depth
+    assert np.abs(shorter.astype(int) - longer).max() <= 1
 
 
 def test_a_fit_finds_the_transform_again():
