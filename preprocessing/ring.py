@@ -6,6 +6,7 @@ What differs there is the generator's doing, not the edit: a shift, a zoom, a ca
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -21,10 +22,14 @@ MIN_PIXELS = 400
 """With fewer nothing is estimated."""
 FLAT_LEVELS = 6.0
 """Standard deviation of a channel: a wall with the noise of a camera has less, texture more."""
-_SAMPLES = 8_000
+_SAMPLES = 2_000
 _DARK, _BRIGHT = 4, 251  # beyond, channels are clipped and no longer follow a gain
 _MAX_GAIN, _MAX_OFFSET = 1.4, 32.0
 _OFFSET_STIFFNESS = 0.02  # a flat ring cannot tell offset from gain: then it is gain
+
+
+Places: TypeAlias = tuple[Integers, Integers]
+"""Rows and columns of some pixels."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,14 @@ class ColourCast:
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def undo(self, painted: Image) -> Image:
-        """The picture without its cast."""
+        """A picture, or some of its colours (N, 3), without the cast."""
         if self == ColourCast():
             return painted
         levels = np.arange(256, dtype=np.float64)
         curves = [levels * g + o for g, o in zip(self.gain, self.offset, strict=True)]
         table = np.clip(np.rint(np.stack(curves, -1)), 0, 255).astype(np.uint8)
-        return np.asarray(cv2.LUT(painted, table[None]), np.uint8)
+        rows = painted if painted.ndim == 3 else painted[None]
+        return np.asarray(cv2.LUT(rows, table[None]), np.uint8).reshape(painted.shape)
 
 
 def ring_around(mask: Mask, *, gap_px: int = GAP_PX, width_px: int = WIDTH_PX) -> Mask:
@@ -55,52 +61,48 @@ def ring_around(mask: Mask, *, gap_px: int = GAP_PX, width_px: int = WIDTH_PX) -
     if not mask.any():
         return np.ones_like(mask)
     outside = (~mask).view(np.uint8)
-    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_5)  # to 2 %
     return np.asarray((distance > gap_px) & (distance <= gap_px + width_px))
 
 
-def estimate_cast(original: Image, painted: Image, ring: Mask) -> ColourCast:
-    """The gain and offset per channel that make the painted ring the original's.
+def places_on(ring: Mask) -> Places:
+    """Some thousand pixels of a ring, evenly picked: more do not tell more."""
+    rows, columns = np.nonzero(ring)
+    step = max(1, len(rows) // _SAMPLES)
+    return rows[::step], columns[::step]
+
+
+def estimate_cast(original: Image, painted: Image) -> ColourCast:
+    """The gain and offset per channel that make painted colours the original's.
 
     Weighted least squares; weights after Huber keep objects that the generator changed, and parts
     that are clipped, from counting.
+
+    Args:
+        original: (N, 3) uint8 colours on the ring.
+        painted: (N, 3) uint8 colours at the same places.
     """
-    rows, columns = _sampled(ring)
-    if len(rows) < MIN_PIXELS:
+    if len(original) < MIN_PIXELS:
         return ColourCast()
-    pairs = [
-        _line(painted[rows, columns, channel], original[rows, columns, channel])
-        for channel in range(3)
-    ]
+    pairs = [_line(painted[:, channel], original[:, channel]) for channel in range(3)]
     (g0, o0), (g1, o1), (g2, o2) = pairs
     return ColourCast((g0, g1, g2), (o0, o1, o2))
 
 
-def flat_on(picture: Image, ring: Mask) -> bool:
-    """Whether a picture shows one even colour on the ring, but for noise.
+def is_flat(colours: Image) -> bool:
+    """Whether colours (N, 3) are one, but for noise.
 
-    >>> flat_on(np.full((4, 4, 3), 90, np.uint8), np.ones((4, 4), bool))
+    >>> is_flat(np.full((4, 3), 90, np.uint8))
     True
     """
-    rows, columns = _sampled(ring)
-    if not len(rows):
-        return False
-    return bool(picture[rows, columns].std(axis=0).max() < FLAT_LEVELS)
+    return bool(len(colours) and colours.std(axis=0).max() < FLAT_LEVELS)
 
 
-def ring_difference(original: Image, painted: Image, ring: Mask) -> float | None:
-    """Mean CIEDE2000 between two pictures on the ring; None where the ring is empty."""
-    rows, columns = _sampled(ring)
-    if not len(rows):
+def mean_difference(original: Image, painted: Image) -> float | None:
+    """Mean CIEDE2000 between colours (N, 3) at the same places; None where there are none."""
+    if not len(original):
         return None
-    difference = ciede2000(lab(original[rows, columns]), lab(painted[rows, columns]))
-    return float(difference.mean())
-
-
-def _sampled(ring: Mask) -> tuple[Integers, Integers]:
-    rows, columns = np.nonzero(ring)
-    step = max(1, len(rows) // _SAMPLES)
-    return rows[::step], columns[::step]
+    return float(ciede2000(lab(original), lab(painted)).mean())
 
 
 def _line(painted: Image, original: Image) -> tuple[float, float]:

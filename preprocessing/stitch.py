@@ -7,11 +7,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from preprocessing.arrays import Image, Mask, Plane
-from preprocessing.compose import Preservation, Preserve, blend, measure, resized
+from preprocessing.compose import (
+    Preservation,
+    Preserve,
+    blend_into,
+    largest_difference,
+    resized,
+)
 from preprocessing.crop import Box
-from preprocessing.masks import binarise, bounding_box, resize_mask
-from preprocessing.registration import Motion, estimate_motion
-from preprocessing.ring import WIDTH_PX, estimate_cast, flat_on, ring_around, ring_difference
+from preprocessing.masks import binarise, bounding_box, coverage, resize_mask
+from preprocessing.motion import Motion
+from preprocessing.registration import estimate_motion
+from preprocessing.ring import (
+    WIDTH_PX,
+    ColourCast,
+    estimate_cast,
+    is_flat,
+    mean_difference,
+    places_on,
+    ring_around,
+)
 
 ALIGN_SIDE = 512
 """Larger pictures are compared at this side: a shift shows to a few hundredths of a pixel there."""
@@ -57,22 +72,28 @@ def stitch(
     """
     x0, y0, x1, y1 = crop or (0, 0, original.shape[1], original.shape[0])
     part = np.s_[y0:y1, x0:x1]
+    whole = original.copy()
     if preserve is Preserve.NONE:
-        whole = original.copy()
         whole[part] = resized(painted, (x1 - x0, y1 - y0))
         return Stitched(whole, None)
-    aligned = align(original[part], painted, binarise(levels[part]))
-    edited = resized(aligned.painted, (x1 - x0, y1 - y0))
-    blended, outside, feather_px = blend(
-        original[part], edited, levels[part], feather_px=feather_px, preserve=preserve
+    inside = binarise(levels)
+    touched = levels > 0 if preserve is Preserve.SOFT else inside
+    reach_px = feather_px if preserve is Preserve.SOFT else 0
+    wanted = _grown(bounding_box(touched[part]), reach_px, (x1 - x0, y1 - y0))
+    aligned = align(original[part], painted, inside[part], wanted)
+    outside, feather_px = blend_into(
+        whole[part], aligned.painted, levels[part], feather_px=feather_px, preserve=preserve
     )
-    whole, untouched = original.copy(), np.ones(levels.shape, np.bool_)
-    whole[part], untouched[part] = blended, outside
-    kept = measure(original, whole, levels, outside=untouched, feather_px=feather_px)
+    # Beyond the crop nothing was written.
+    largest = largest_difference(original[part], whole[part], outside)
     zoom_x, zoom_y = (x1 - x0) / painted.shape[1], (y1 - y0) / painted.shape[0]
     motion, difference = aligned.motion, aligned.difference
-    preservation = replace(
-        kept,
+    preservation = Preservation(
+        outside_equal=largest == 0,
+        outside_max_abs=largest,
+        feather_px=feather_px,
+        mask_coverage=coverage(inside),
+        mask_box=bounding_box(inside) or (0, 0, 0, 0),
         shift=(round(motion.shift[0] * zoom_x, 3), round(motion.shift[1] * zoom_y, 3)),
         scale=round(motion.scale, 6),
         ring_delta_e=None if difference is None else round(difference, 3),
@@ -95,40 +116,57 @@ class Aligned:
     """Whether the ring shows the original, or nothing that could tell."""
 
 
-def align(original: Image, painted: Image, mask: Mask) -> Aligned:
+def align(original: Image, painted: Image, mask: Mask, box: Box | None = None) -> Aligned:
     """Undo what the generator did to the whole picture.
 
     Args:
         original: (H, W, 3) uint8.
         painted: (h, w, 3) uint8, the same picture at another size.
         mask: (H, W) bool, where they may differ.
+        box: xyxy of what of the original is going to be replaced; None for all of it.
     """
     width, height = painted.shape[1], painted.shape[0]
     reduced = max(1.0, max(width, height) / ALIGN_SIDE)
     small_wh = round(width / reduced), round(height / reduced)
     wanted, small = resized(original, small_wh), resized(painted, small_wh)
-    small_mask = resize_mask(mask, small_wh)
-    ring = ring_around(small_mask, width_px=round(WIDTH_PX / reduced))
+    ring = ring_around(resize_mask(mask, small_wh), width_px=round(WIDTH_PX / reduced))
     found = estimate_motion(wanted, small, ring)
     motion = replace(found, shift=(found.shift[0] * reduced, found.shift[1] * reduced))
+    places = places_on(ring)
+    before, after = wanted[places], small[places]
     # A wall or a clear sky has nothing to align by, but its colour must meet the original's.
-    is_flat = flat_on(wanted, ring) and flat_on(small, ring)
-    if found.is_trusted or is_flat:
-        small = found.undo(small)
-        cast = estimate_cast(wanted, small, ring)
-        small = cast.undo(small)
-        painted = cast.undo(motion.undo(painted, _around(mask, (width, height))))
-    difference = ring_difference(wanted, small, ring)
-    is_related = found.is_trusted or is_flat or difference is None
+    has_no_detail = is_flat(before) and is_flat(after)
+    if found.is_trusted or has_no_detail:
+        after = found.undone_at(small, *places)
+        cast = estimate_cast(before, after)
+        after = cast.undo(after)
+        painted = _undone(painted, motion, cast, _scaled(box, mask.shape, (width, height)))
+    difference = mean_difference(before, after)
+    is_related = found.is_trusted or has_no_detail or difference is None
     return Aligned(painted, motion, difference, is_related)
 
 
-def _around(mask: Mask, size_wh: tuple[int, int]) -> Box | None:
-    """The mask's box at another size, with a margin for resampling."""
-    box = bounding_box(mask)
+def _undone(painted: Image, motion: Motion, cast: ColourCast, box: Box | None) -> Image:
+    """Freed of motion and cast in a box; the rest as it was."""
+    x0, y0, x1, y1 = box or (0, 0, painted.shape[1], painted.shape[0])
+    freed = painted.copy()
+    freed[y0:y1, x0:x1] = cast.undo(motion.undo(painted, (x0, y0, x1, y1)))
+    return freed
+
+
+def _grown(box: Box | None, px: int, size_wh: tuple[int, int]) -> Box | None:
+    """A box with a margin, within a picture of a size."""
     if box is None:
         return None
-    zoom_x, zoom_y = size_wh[0] / mask.shape[1], size_wh[1] / mask.shape[0]
-    x0, y0 = int(box[0] * zoom_x) - _MARGIN_PX, int(box[1] * zoom_y) - _MARGIN_PX
-    x1, y1 = int(box[2] * zoom_x) + 1 + _MARGIN_PX, int(box[3] * zoom_y) + 1 + _MARGIN_PX
-    return max(0, x0), max(0, y0), min(size_wh[0], x1), min(size_wh[1], y1)
+    x0, y0, x1, y1 = box
+    return max(0, x0 - px), max(0, y0 - px), min(size_wh[0], x1 + px), min(size_wh[1], y1 + px)
+
+
+def _scaled(box: Box | None, shape_hw: tuple[int, ...], size_wh: tuple[int, int]) -> Box | None:
+    """A box of a picture at another size, with a margin for resampling."""
+    if box is None or shape_hw == size_wh[::-1]:
+        return box
+    zoom_x, zoom_y = size_wh[0] / shape_hw[1], size_wh[1] / shape_hw[0]
+    x0, y0 = int(box[0] * zoom_x), int(box[1] * zoom_y)
+    x1, y1 = int(box[2] * zoom_x) + 1, int(box[3] * zoom_y) + 1
+    return _grown((x0, y0, x1, y1), _MARGIN_PX, size_wh)
