@@ -29,11 +29,13 @@ class TaskRule:
 
 
 _NO_REFERENCE = ("reference_mask", "prefill_grow")
+_PASTE = ("preserve", "feather")
+"""How a painted part comes back into its picture: for tasks that paint a part."""
 
 TASKS: Mapping[str, TaskRule] = {
     "generate": TaskRule(
         model=GENERATION_MODEL,
-        refuses=("image", "mask", "strength", "crop", "keep_alpha", *_NO_REFERENCE),
+        refuses=("image", "mask", "strength", "crop", "keep_alpha", *_PASTE, *_NO_REFERENCE),
     ),
     "edit": TaskRule(
         model=EDIT_MODEL, needs=("image",), refuses=("strength", *_NO_REFERENCE), max_references=3
@@ -61,7 +63,7 @@ TASKS: Mapping[str, TaskRule] = {
     "white_balance": TaskRule(
         model=EDIT_MODEL,
         needs=("image",),
-        refuses=("mask", "strength", "crop", "n", *_NO_REFERENCE),
+        refuses=("mask", "strength", "crop", "n", *_PASTE, *_NO_REFERENCE),
         default_prompt="white balance",
         adapters=("white_balance", "white-balance"),
     ),
@@ -112,6 +114,7 @@ def require_parts(wanted: Mapping[str, Any]) -> None:
     for part in rule.refuses:
         if _is_given(part, wanted.get(part)):
             raise UnsupportedValueError(f"Task {task} takes no {part}.", pointer=f"/{part}")
+    _require_mask_to_paste(wanted)
     references = len(wanted.get("reference") or ())
     if references > rule.max_references:
         few = f"at most {rule.max_references} reference" if rule.max_references else "no reference"
@@ -123,6 +126,15 @@ def require_parts(wanted: Mapping[str, Any]) -> None:
     if wanted.get("reference_mask") and not references:
         message = "A reference_mask needs a reference."
         raise InvalidRequestError(message, pointer="/reference")
+
+
+def _require_mask_to_paste(wanted: Mapping[str, Any]) -> None:
+    """Without a mask the whole picture is the model's: only `preserve: none` is true then."""
+    for part in _PASTE:
+        if wanted.get("mask") or wanted.get(part) in (None, "none"):
+            continue
+        message = f"Without a mask nothing is kept of the picture, so there is no {part}."
+        raise UnsupportedValueError(message, pointer=f"/{part}")
 
 
 def _is_given(part: str, value: Any) -> bool:

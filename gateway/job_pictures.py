@@ -22,7 +22,9 @@ async def resolve_pictures(
     Raises:
         RetouchError: a picture or mask is missing, cannot be read, or does not fit.
     """
-    fields = wanted.model_dump(exclude={"metadata", "mask", "mask_semantics"})
+    # What was left out stays so: a default is no wish that a task could refuse.
+    unsaid = {"preserve", "feather"} - wanted.model_fields_set
+    fields = wanted.model_dump(exclude={"metadata", "mask", "mask_semantics", *unsaid})
     image = await pictures.resolve(wanted.image, pointer="/image") if wanted.image else None
     fields["image"] = image.id if image else None
     fields["reference"] = [

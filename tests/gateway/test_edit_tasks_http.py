@@ -247,6 +247,10 @@ async def test_outside_the_mask_every_mode_decodes_to_the_inputs_bits(
         ),
         ({"task": "white_balance", "mask": "m"}, "unsupported_value", "takes no mask"),
         ({"task": "white_balance", "n": 2}, "unsupported_value", "takes no n"),
+        ({"task": "white_balance", "preserve": "exact"}, "unsupported_value", "takes no preserve"),
+        ({"task": "white_balance", "feather": 0}, "unsupported_value", "takes no feather"),
+        ({"task": "edit", "prompt": "x", "preserve": "exact"}, "unsupported_value", "no preserve"),
+        ({"task": "edit", "prompt": "x", "feather": 8}, "unsupported_value", "Without a mask"),
         (
             {"task": "edit", "prompt": "x", "prefill_grow": 3},
             "unsupported_value",
@@ -293,3 +297,9 @@ async def test_what_cannot_be_honoured_is_refused(
     problem = assert_problem(response)
     assert problem["code"] == code
     assert says in problem["detail"]
+
+
+async def test_without_a_mask_everything_may_be_the_models(gateway: Gateway) -> None:
+    job = await finish(gateway, task="edit", prompt="x", preserve="none")
+    assert job["preservation"] is None
+    assert job["parameters"]["preserve"] == "none"
