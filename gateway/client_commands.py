@@ -21,6 +21,8 @@ Url = Annotated[
     str, typer.Option(envvar="RETOUCH_URL", help="The running gateway.", show_default=True)
 ]
 Key = Annotated[str | None, typer.Option(envvar="RETOUCH_API_KEY", help="Where keys are needed.")]
+Seed = Annotated[int | None, typer.Option(help="Same seed, same picture.")]
+Steps = Annotated[int | None, typer.Option(help="Denoising steps.")]
 At = Annotated[list[str], typer.Option(help="x,y on the object; may be given several times.")]
 Box = Annotated[str | None, typer.Option(help="x0,y0,x1,y1 around the object.")]
 
@@ -67,7 +69,20 @@ def follow(retouch: Retouch, job: Job) -> Job:
     return ended
 
 
-def numbers(text: str, count: int, option: str) -> list[float]:
+def points_of(at: list[str]) -> list[tuple[float, float]]:
+    """What `--at` names."""
+    return [(x, y) for x, y in (_numbers(text, 2, "--at") for text in at)]
+
+
+def box_of(box: str | None) -> tuple[float, float, float, float] | None:
+    """What `--box` names."""
+    if box is None:
+        return None
+    x0, y0, x1, y1 = _numbers(box, 4, "--box")
+    return x0, y0, x1, y1
+
+
+def _numbers(text: str, count: int, option: str) -> list[float]:
     """Numbers with commas between; a usage error where they are not so many."""
     try:
         found = [float(part) for part in text.split(",")]

@@ -15,11 +15,14 @@ from gateway.client_commands import (
     Key,
     Out,
     Photo,
+    Seed,
+    Steps,
     Url,
+    box_of,
     console,
     follow,
     gateway_at,
-    numbers,
+    points_of,
 )
 from preprocessing import codec
 from preprocessing.arrays import Image
@@ -50,9 +53,11 @@ def edit(  # noqa: PLR0913
     box: Box = None,
     mask: MaskFile = None,
     grow: Annotated[int, typer.Option(help="Pixels to widen the mask found by.")] = 0,
-    feather: Annotated[int, typer.Option(help="Pixels of blending inside the edge.")] = 8,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same picture.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    feather: Annotated[
+        int | None, typer.Option(help="Pixels of blending inside the edge; 8 when left out.")
+    ] = None,
+    seed: Seed = None,
+    steps: Steps = None,
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
@@ -61,9 +66,8 @@ def edit(  # noqa: PLR0913
         remove=remove, insert=insert is not None, inpaint=inpaint, white_balance=white_balance
     )
     _form_of(out)
-    fields: dict[str, Any] = {"task": task, "prompt": prompt, "feather": feather}
-    fields |= {"seed": seed} if seed is not None else {}
-    fields |= {"num_inference_steps": steps} if steps is not None else {}
+    wanted = {"feather": feather, "seed": seed, "num_inference_steps": steps}
+    fields: dict[str, Any] = {"task": task, "prompt": prompt} | _given(wanted)
     pictures = {"image": photo} | ({"reference": insert} if insert else {})
     with gateway_at(url, key) as client:
         marked = _marked(at, box, mask, grow=grow)
@@ -106,8 +110,7 @@ def correct_colours(
     key: Key = None,
 ) -> None:
     """Correct the colours of a photograph at its full resolution."""
-    wanted = {"temperature_k": temperature, "tint": tint}
-    fields: dict[str, Any] = {name: v for name, v in wanted.items() if v is not None}
+    fields = _given({"temperature_k": temperature, "tint": tint})
     form = _form_of(out)
     fields |= {"output_format": form} if form != "webp" else {}
     with gateway_at(url, key) as client:
@@ -118,6 +121,11 @@ def correct_colours(
             cube.write_bytes(client.picture(done["cube_url"]))
         light = done["light"]
         console.print(f"light {light['temperature_k']:.0f} K, tint {light['tint']:+.1f}")
+
+
+def _given(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What the caller said something of."""
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _task(**wanted: bool) -> str:
@@ -136,10 +144,8 @@ def _marked(at: list[str], box: str | None, mask: Path | None, *, grow: int) -> 
         return {}
     if not at and not box:
         return {}
-    prompt: dict[str, Any] = {"points": [numbers(point, 2, "--at") for point in at]}
-    prompt |= {"box": numbers(box, 4, "--box")} if box else {}
-    prompt |= {"grow": grow} if grow else {}
-    return {"mask": prompt}
+    prompt = {"points": points_of(at), "box": box_of(box), "grow": grow or None}
+    return {"mask": _given(prompt)}
 
 
 def _save(out: Path, data: bytes) -> None:

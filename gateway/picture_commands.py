@@ -13,11 +13,14 @@ from gateway.client_commands import (
     Key,
     Out,
     Photo,
+    Seed,
+    Steps,
     Url,
+    box_of,
     console,
     follow,
     gateway_at,
-    numbers,
+    points_of,
 )
 
 app = typer.Typer()
@@ -28,8 +31,8 @@ def generate(
     prompt: Annotated[str, typer.Argument(help="What to paint, in words.")],
     out: Out,
     size: Annotated[str, typer.Option(help="WxH in steps of 16, or auto.")] = "auto",
-    seed: Annotated[int | None, typer.Option(help="Same seed, same picture.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    seed: Seed = None,
+    steps: Steps = None,
     url: Url = DEFAULT_URL,
     key: Key = None,
 ) -> None:
@@ -50,13 +53,12 @@ def mask(
     key: Key = None,
 ) -> None:
     """Find an object; the mask is white where it is."""
-    points = [(x, y) for x, y in (numbers(text, 2, "--at") for text in at)]
-    around = numbers(box, 4, "--box") if box else None
+    points, around = points_of(at), box_of(box)
     with gateway_at(url, key) as retouch:
         found = retouch.masks(
             photo,
             points=points,
-            box=(around[0], around[1], around[2], around[3]) if around else None,
+            box=around,
             everything=not points and around is None,
         )
         out.write_bytes(found[0].png)
