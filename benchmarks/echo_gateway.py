@@ -2,7 +2,8 @@
 
     python -m benchmarks.echo_gateway FOLDER
 
-It writes its port to FOLDER/port and answers GET /stalls with the latenesses since the last one.
+It writes its port to FOLDER/port and answers GET /stalls with the latenesses since the last one;
+the first one starts the measuring, which costs processor time too.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import numpy as np
 import uvicorn
 
 from gateway.app import create_app
+from gateway.image_work import keep_opencv_to_one_thread
 from gateway.inference import ModelHealth, PaintEvent, PictureDone, PictureRequest
 from gateway.inference_fake import FakeBackend
+from gateway.interpreter import settle_memory, share_time
 from gateway.settings import Settings
 
 TICK_S = 0.002
@@ -33,9 +36,7 @@ class EchoBackend(FakeBackend):
 
     async def paint(self, request: PictureRequest) -> AsyncIterator[PaintEvent]:
         """One grey into the mask would be another picture; the same one costs us the same."""
-        size_wh = request.width, request.height
-        image = cv2.resize(request.images[0], size_wh, interpolation=cv2.INTER_AREA)
-        yield PictureDone(np.roll(image, 1, axis=1), 0.0, {})
+        yield PictureDone(await asyncio.to_thread(_echoed, request), 0.0, {})
 
     async def check(self, model: str, *, timeout_s: float) -> ModelHealth:
         """Ready, with the size of the real models."""
@@ -44,27 +45,38 @@ class EchoBackend(FakeBackend):
         return ModelHealth(model, ready=True, manifest=manifest)
 
 
+def _echoed(request: PictureRequest) -> np.ndarray:  # type: ignore[type-arg]
+    size_wh = request.width, request.height
+    image = cv2.resize(request.images[0], size_wh, interpolation=cv2.INTER_AREA)
+    return np.roll(image, 1, axis=1)
+
+
 def main() -> None:
     """Serve until terminated."""
     folder = Path(sys.argv[1])
-    sys.setswitchinterval(0.0002)
+    share_time()  # this and the next two as `retouch serve` does
+    keep_opencv_to_one_thread()
     app = create_app(Settings(data_dir=folder, canary_interval_s=3600), backend=EchoBackend())
+    settle_memory()
     stalls: list[float] = []
+    watches: list[asyncio.Task[None]] = []
 
     @app.get("/stalls")
     async def latenesses() -> dict[str, Any]:
+        if not watches:
+            watches.append(asyncio.create_task(_watch(stalls)))
         seen, stalls[:] = list(stalls), []
         return {"ms": seen}
 
     async def serve() -> None:
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-        watching = asyncio.create_task(_watch(stalls))
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         (folder / "port").write_text(str(server.servers[0].sockets[0].getsockname()[1]))
         await serving
-        watching.cancel()
+        for watch in watches:
+            watch.cancel()
 
     asyncio.run(serve())
 

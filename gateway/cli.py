@@ -17,6 +17,7 @@ from gateway.app import create_app
 from gateway.cli_keys import keys
 from gateway.doctor import diagnose
 from gateway.edit_commands import app as edit_commands
+from gateway.image_work import keep_opencv_to_one_thread
 from gateway.interpreter import settle_memory, share_time
 from gateway.job_cli import jobs
 from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
@@ -86,6 +87,7 @@ def worker_alone() -> None:
 def _prepare_process(settings: Settings) -> None:
     set_up_logs(settings.log_format)
     share_time()
+    keep_opencv_to_one_thread()
 
 
 @app.command()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import numpy as np
 
 from gateway.image_store import StoredImage
+from gateway.image_work import image_work
 from gateway.pictures import Pictures
 from gateway.rejections import rejections
 from preprocessing.arrays import Image, Plane
@@ -37,8 +37,8 @@ async def extract(pictures: Pictures, image_id: str, mask_id: str) -> PictureWit
         NotFoundError: a file is unknown.
     """
     image, levels = await _both(pictures, image_id, mask_id)
-    square = await asyncio.to_thread(_checked_cut, image, levels)
-    shape = await asyncio.to_thread(cut_out_mask, binarise(levels))
+    square = await image_work(_checked_cut, image, levels)
+    shape = await image_work(cut_out_mask, binarise(levels))
     shape_levels = np.where(shape, np.uint8(255), np.uint8(0))
     return PictureWithMask(await pictures.keep(square), await pictures.keep(shape_levels))
 
@@ -51,8 +51,8 @@ async def preview_shadow(pictures: Pictures, image_id: str, mask_id: str) -> Pic
     """
     image, levels = await _both(pictures, image_id, mask_id)
     inside = binarise(levels)
-    hinted = await asyncio.to_thread(with_shadow, image, inside)
-    expanded = await asyncio.to_thread(expanded_mask, inside)
+    hinted = await image_work(with_shadow, image, inside)
+    expanded = await image_work(expanded_mask, inside)
     return PictureWithMask(await pictures.keep(hinted), await pictures.keep(expanded))
 
 

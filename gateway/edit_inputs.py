@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import numpy as np
 
+from gateway.image_work import image_work
 from gateway.inference import InferenceBackend
 from gateway.painting_order import PaintingOrder
 from gateway.pictures import Pictures
@@ -51,7 +51,7 @@ async def edit_inputs(
     original = await pictures.decoded(order.image)
     levels = await pictures.levels(order.mask) if order.mask else None
     references = [(await pictures.decoded(name)).pixels for name in order.references]
-    part = await asyncio.to_thread(_part, original.pixels, levels, order)
+    part = await image_work(_part, original.pixels, levels, order)
     if order.task == "inpaint" and not references:
         assert part.levels is not None  # noqa: S101
         return EditInputs(original, levels, (part.image,), ("image",), part.mask)
@@ -98,19 +98,19 @@ async def _conditions(
     backend: InferenceBackend,
 ) -> conditions.Conditions:
     if order.task == "white_balance":
-        return await asyncio.to_thread(conditions.white_balance, part.image)
-    references = [await asyncio.to_thread(_bounded, reference) for reference in references]
+        return await image_work(conditions.white_balance, part.image)
+    references = [await image_work(_bounded, reference) for reference in references]
     if order.task == "edit":
         return conditions.edit(part.image, references)
     assert part.levels is not None  # noqa: S101
     if order.task == "inpaint":
-        return await asyncio.to_thread(conditions.inpaint, part.image, part.levels, references)
+        return await image_work(conditions.inpaint, part.image, part.levels, references)
     if order.task == "remove":
         hole = part.levels >= 128
         guess = await prefill(backend, part.image, hole, grow_px=order.prefill_grow)
-        return await asyncio.to_thread(conditions.removal, part.image, part.levels, guess)
+        return await image_work(conditions.removal, part.image, part.levels, guess)
     shape = await pictures.mask(order.reference_mask) if order.reference_mask else None
-    return await asyncio.to_thread(
+    return await image_work(
         conditions.insertion,
         part.image,
         part.levels,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway.edit_inputs import EditInputs
 from gateway.image_store import StoredImage
+from gateway.image_work import image_work
 from gateway.painting_order import PaintingOrder
 from gateway.pictures import Pictures
 from gateway.white_balancing import WhiteBalancer
@@ -46,7 +46,7 @@ async def finish(
         assert order.image is not None  # noqa: S101
         balanced = await balancer.by_example(order.image, painted)
         return FinishedPicture(balanced.stored, None, balanced.warnings, balanced.cube)
-    done = await asyncio.to_thread(_stitched, order, inputs.original, inputs.levels, painted)
+    done = await image_work(_stitched, order, inputs.original, inputs.levels, painted)
     alpha = inputs.original.alpha if order.keep_alpha else None
     stored = await pictures.keep(done.pixels, alpha=alpha)
     kept = asdict(done.preservation) if done.preservation else None

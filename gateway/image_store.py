@@ -143,7 +143,8 @@ class ImageStore:
         Raises:
             NotFoundError: no such picture.
         """
-        record: Mapping[str, Any] = json.loads(await self._read(_record_key(image_id), image_id))
+        data = await self._read(_record_key(image_id), image_id)
+        record: Mapping[str, Any] = json.loads(bytes(data))
         image = StoredImage(**{**record, "warnings": tuple(record["warnings"])})
         self._recent.note_seen(image)
         return image
@@ -169,6 +170,14 @@ class ImageStore:
 
     async def content(self, image_id: str) -> bytes:
         """The bytes that were put.
+
+        Raises:
+            NotFoundError: no such picture.
+        """
+        return bytes(await self.view(image_id))
+
+    async def view(self, image_id: str) -> memoryview:
+        """As `content`, without copying: 20 MB would keep the event loop for 10 ms.
 
         Raises:
             NotFoundError: no such picture.
@@ -249,7 +258,7 @@ class ImageStore:
             await self._store.delete(key)
         await self._store.delete(_touched_key(image_id))
 
-    async def _read(self, key: str, image_id: str) -> bytes:
+    async def _read(self, key: str, image_id: str) -> memoryview:
         if not _ID.fullmatch(image_id):
             raise NotFoundError(f"There is no file {image_id[:80]!r}.")
         owner = current_owner.get()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.errors import InvalidRequestError
 from gateway.image_store import StoredImage
+from gateway.image_work import image_work
 from gateway.pictures import Pictures
 from gateway.rejections import rejections
 from gateway.segmentation import Question, Segmenter
 from preprocessing import masks
-from preprocessing.mask_input import MaskInput, MaskSemantics, read_mask
+from preprocessing.mask_input import MaskInput, MaskSemantics, read_mask, understand
 from preprocessing.prompts import Prompt
 
 
@@ -55,13 +56,23 @@ class MaskDesk:
             ImageInvalidError: mask_size, mask_empty, mask_full, mask_no_alpha.
             NotFoundError: no such file.
         """
-        data = await self._pictures.store.content(mask_id)
-        read = await asyncio.to_thread(self._decode, data, image, semantics, pointer)
+        grey = await self._pictures.grey(mask_id)
+        reader: Callable[..., MaskInput]
+        if grey is not None:
+            reader = partial(understand, grey)
+        else:
+            data = await self._pictures.store.content(mask_id)
+            reader = partial(read_mask, data, limits=self._pictures.limits)
+        reader = partial(reader, (image.width, image.height), semantics=semantics)
+        read = await image_work(_accepted, reader, pointer)
         levels = read.levels
         if grow_px:
-            levels = await asyncio.to_thread(masks.grow_levels, levels, grow_px)
-        stored = await self._pictures.keep_levels(levels)
-        return UsedMask(stored.id, read.polarity.value, read.warnings)
+            levels = await image_work(masks.grow_levels, levels, grow_px)
+        if levels is grey:  # the file as it came is the mask
+            used = self._pictures.have_levels(mask_id, levels)
+        else:
+            used = await self._pictures.keep_levels(levels)
+        return UsedMask(used, read.polarity.value, read.warnings)
 
     async def find(
         self, prompts: Sequence[Prompt], image: StoredImage, *, grow_px: int = 0
@@ -79,7 +90,7 @@ class MaskDesk:
         for further in found.masks[1:]:
             mask = mask | further.mask
         if grow_px:
-            mask = await asyncio.to_thread(masks.grow, mask, grow_px)
+            mask = await image_work(masks.grow, mask, grow_px)
         stored, _ = await self._pictures.keep_mask(mask)
         return UsedMask(stored.id, MaskSemantics.WHITE.value)
 
@@ -99,13 +110,7 @@ class MaskDesk:
             )
         return mask_id
 
-    def _decode(
-        self, data: bytes, image: StoredImage, semantics: MaskSemantics, pointer: str
-    ) -> MaskInput:
-        with rejections(pointer):
-            return read_mask(
-                data,
-                (image.width, image.height),
-                semantics=semantics,
-                limits=self._pictures.limits,
-            )
+
+def _accepted(reader: Callable[[], MaskInput], pointer: str) -> MaskInput:
+    with rejections(pointer):
+        return reader()

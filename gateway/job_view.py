@@ -10,7 +10,6 @@ from gateway.job_desk import JobDesk
 from gateway.job_glance import Glance
 from gateway.pictures import Pictures
 from gateway.schemas import JobOutput, JobTimings, JobView
-from preprocessing import masks
 
 
 async def view_of(job: Job, jobs: JobDesk, pictures: Pictures) -> JobView:
@@ -65,10 +64,7 @@ async def _mask_view(job: Job, pictures: Pictures) -> dict[str, Any] | None:
     polarity = job.request.get("mask_polarity") or "white"
     view = {"file_id": mask_id, "polarity": polarity, "coverage": None, "bbox": None}
     try:
-        mask = await pictures.mask(mask_id)
+        extent = await pictures.mask_extent(mask_id)
     except NotFoundError:  # its owner deleted it since
         return view
-    return view | {
-        "coverage": round(masks.coverage(mask), 6),
-        "bbox": masks.bounding_box(mask),
-    }
+    return view | {"coverage": extent.coverage, "bbox": extent.box}

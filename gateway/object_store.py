@@ -127,8 +127,11 @@ class ObjectStore:
         """
         await self._put(key, data, media_type, create=False)
 
-    async def read(self, key: str, *, beside: str | None = None) -> bytes | None:
-        """The bytes; None when there is no such object, or none `beside` it where one is named."""
+    async def read(self, key: str, *, beside: str | None = None) -> memoryview | None:
+        """The bytes where they were read to, not copied.
+
+        None when there is no such object, or none `beside` it where one is named.
+        """
         if not self.is_remote:
             return await asyncio.to_thread(self._read_here, key, beside)
         if beside is not None and await self.written_at(beside) is None:
@@ -136,7 +139,7 @@ class ObjectStore:
         with self._answering():
             try:
                 result = await obstore.get_async(self._store, key)
-                return bytes(await result.bytes_async())
+                return memoryview(await result.bytes_async())
             except _GONE:
                 return None
 
@@ -212,11 +215,11 @@ class ObjectStore:
                 return False
         return True
 
-    def _read_here(self, key: str, beside: str | None) -> bytes | None:
+    def _read_here(self, key: str, beside: str | None) -> memoryview | None:
         try:
             if beside is not None:
                 obstore.head(self._store, beside)
-            return bytes(obstore.get(self._store, key).bytes())
+            return memoryview(obstore.get(self._store, key).bytes())
         except _GONE:
             return None
 

@@ -16,10 +16,12 @@ from gateway.edit_tasks import (
     with_task_adapter,
 )
 from gateway.errors import ModelUnavailableError
+from gateway.image_work import image_work
 from gateway.model_catalog import ModelCatalog, ModelDefaults
 from gateway.pictures import Pictures
 from gateway.rejections import rejections
 from preprocessing import masks
+from preprocessing.arrays import Plane
 from preprocessing.crop import Box, plan_crop
 from preprocessing.prefill import BRUSH_GROW_PX
 from preprocessing.sizes import check_size, fit_area
@@ -164,16 +166,20 @@ class OrderDesk:
     async def _crop(self, wanted: Mapping[str, Any], area: int) -> Box | None:
         """Check the mask, and plan what of the picture is painted."""
         image = await self._pictures.store.info(wanted["image"])
-        mask = await self._pictures.mask(wanted["mask"])
+        levels = await self._pictures.levels(wanted["mask"])
         image_wh = image.width, image.height
-        with rejections("/mask"):
-            masks.require_size(mask, image_wh)
-            masks.require_usable(mask)
-        box = masks.bounding_box(mask)
+        box = await image_work(_box_of, levels, image_wh)
         is_off = wanted.get("crop") == "off" or (wanted.get("size") or "auto") != "auto"
-        if is_off or box is None:
-            return None
-        return plan_crop(box, image_wh, area)
+        return None if is_off else plan_crop(box, image_wh, area)
+
+
+def _box_of(levels: Plane, image_wh: tuple[int, int]) -> Box:
+    """Where a mask is, once it has proven to be one of the picture."""
+    mask = masks.binarise(levels)
+    with rejections("/mask"):
+        masks.require_size(mask, image_wh)
+        masks.require_usable(mask)
+    return masks.bounding_box(mask) or (0, 0, *image_wh)
 
 
 def _first(value: Any, default: Any) -> Any:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import binascii
 import re
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import pybase64
 
 from gateway.errors import ImageInvalidError
 from gateway.image_store import ImageStore, StoredImage
+from gateway.image_work import image_work
 from gateway.rejections import rejections
 from preprocessing import codec, masks
 from preprocessing.arrays import Image, Mask, Plane
+from preprocessing.crop import Box
 from preprocessing.image_header import ImageLimits
 
 _DATA_URL = re.compile(r"data:[\w.+/-]*(;[\w=.+-]+)*;base64,", re.ASCII)
+
+
+@dataclass(frozen=True)
+class MaskExtent:
+    """What a mask selects, from mid-grey on."""
+
+    coverage: float
+    """Share of the picture, 0 to 1."""
+    box: Box | None
+    """xyxy, right and bottom exclusive; None for an empty mask."""
 
 
 class Pictures:
@@ -42,7 +54,7 @@ class Pictures:
         Raises:
             RetouchError: it cannot be read, or is over a limit; nothing was kept.
         """
-        decoded = await asyncio.to_thread(self._decode, data, pointer)
+        decoded = await image_work(self._decode, data, pointer)
         stored = await self.store.put(
             data,
             width=decoded.width,
@@ -56,7 +68,7 @@ class Pictures:
     async def resolve(self, reference: str, *, pointer: str | None = None) -> StoredImage:
         """The picture behind a file id, or behind a data URL, which is taken in first."""
         if reference.startswith("data:"):
-            data = await asyncio.to_thread(_decode_data_url, reference, pointer)
+            data = await image_work(_decode_data_url, reference, pointer)
             return await self.take_in(data, pointer=pointer)
         return await self.store.info(reference)
 
@@ -67,39 +79,58 @@ class Pictures:
             self._recent.move_to_end(image_id)
             return self._recent[image_id]
         data = await self.store.content(image_id)
-        decoded = await asyncio.to_thread(self._decode, data, None)
+        decoded = await image_work(self._decode, data, None)
         self._remember(image_id, decoded)
         return decoded
 
     async def mask(self, image_id: str, *, pointer: str = "/mask") -> Mask:
         """A stored picture read as a mask: white = edit, from mid-grey on."""
-        return masks.binarise(await self.levels(image_id, pointer=pointer))
+        levels = await self.levels(image_id, pointer=pointer)
+        return await image_work(masks.binarise, levels)
+
+    async def mask_extent(self, image_id: str) -> MaskExtent:
+        """How much of its picture a stored mask covers, and where."""
+        levels = await self.levels(image_id)
+        return await image_work(_extent, levels)
 
     async def levels(self, image_id: str, *, pointer: str = "/mask") -> Plane:
         """A stored picture read as a soft mask: (H, W) uint8, white = edit; not written to."""
         levels = self._recent_levels.get(image_id)
         if levels is None:
             data = await self.store.content(image_id)
-            levels = await asyncio.to_thread(self._decode_mask, data, pointer)
+            levels = await image_work(self._decode_mask, data, pointer)
             self._remember_levels(image_id, levels)
         await self.store.require_visible(image_id)
         return levels
 
-    async def keep_levels(self, levels: Plane) -> StoredImage:
-        """Store a soft mask as PNG; one that is hard after all has the id of that mask."""
+    async def grey(self, image_id: str) -> Plane | None:
+        """The levels of a grey PNG that was taken in just now; None: its bytes must be read."""
+        recent = self._recent.get(image_id)
+        if recent is None or recent.grey is None:
+            return None
+        await self.store.require_visible(image_id)
+        return recent.grey
+
+    async def keep_levels(self, levels: Plane) -> str:
+        """Store a soft mask as PNG; its id, which is that of a mask where it is hard after all."""
         stored, _ = await self.keep_mask(levels)
         self._remember_levels(stored.id, levels)
-        return stored
+        return stored.id
+
+    def have_levels(self, image_id: str, levels: Plane) -> str:
+        """Say what the levels of a stored mask are; its id."""
+        self._remember_levels(image_id, levels)
+        return image_id
 
     async def keep_mask(self, mask: Mask | Plane) -> tuple[StoredImage, bytes]:
         """Store a mask as PNG; the record and the bytes."""
-        data = await asyncio.to_thread(codec.encode_mask_png, mask)
+        data = await image_work(codec.encode_mask_png, mask)
         height, width = mask.shape
         return await self.store.put(data, width=width, height=height, format="png"), data
 
     async def keep(self, pixels: Image | Plane, *, alpha: Plane | None = None) -> StoredImage:
         """Store a picture, or the levels of a soft mask, as PNG."""
-        data = await asyncio.to_thread(codec.encode_png, pixels, alpha=alpha)
+        data = await image_work(codec.encode_png, pixels, alpha=alpha)
         height, width = pixels.shape[:2]
         return await self.store.put(data, width=width, height=height, format="png")
 
@@ -130,6 +161,11 @@ class Pictures:
     def _decode_mask(self, data: bytes, pointer: str) -> Plane:
         with rejections(pointer):
             return codec.decode_mask(data, self.limits)
+
+
+def _extent(levels: Plane) -> MaskExtent:
+    mask = masks.binarise(levels)
+    return MaskExtent(round(masks.coverage(mask), 6), masks.bounding_box(mask))
 
 
 def _decode_data_url(url: str, pointer: str | None) -> bytes:

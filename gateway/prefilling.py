@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 import numpy as np
 
 from gateway.errors import RetouchError
+from gateway.image_work import image_work
 from gateway.inference import InferenceBackend
 from preprocessing.arrays import Image, Mask
 from preprocessing.prefill import grown, telea
@@ -20,9 +20,9 @@ async def prefill(backend: InferenceBackend, image: Image, mask: Mask, *, grow_p
 
     It never fails for lack of a model: it is a hint to the generator that does the removal.
     """
-    hole = await asyncio.to_thread(grown, mask, grow_px)
+    hole = await image_work(grown, mask, grow_px)
     try:
         return await backend.fill(image, hole.view(np.uint8) * np.uint8(255))
     except RetouchError as error:
         logger.debug("prefill without a model: %s", error.message)
-    return await asyncio.to_thread(telea, image, hole, grow_px=0)
+    return await image_work(telea, image, hole, grow_px=0)

@@ -7,19 +7,19 @@ resolution, its own depth and in its own colour space.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from gateway.image_store import StoredImage
+from gateway.image_work import image_work
 from gateway.pictures import Pictures
 from gateway.rejections import rejections
 from preprocessing import compose, native_picture
 from preprocessing.arrays import Image, Mask
-from preprocessing.colour_lut import ColourLut, apply_lut, fit_lut, to_cube
-from preprocessing.native_picture import Form, NativePicture, as_fractions
+from preprocessing.colour_lut import ColourLut, fit_lut, to_cube
+from preprocessing.native_picture import Form, NativePicture, as_fractions, recoloured
 from preprocessing.registration import estimate_motion
 from preprocessing.white_balance import Gains, Light, estimate_gains, gains_for
 
@@ -27,6 +27,8 @@ PROXY_SIDE = 512
 """The light of a photograph shows in a small copy; averaging also keeps noise out of it."""
 FIT_SIDE = 128
 """Smaller still for examples: what the model painted differs in detail, and must not count."""
+ENCODING_THREADS = 2
+"""Of one photograph; more would take the processors from other requests."""
 UNRELATED = (
     "What the model painted does not show the photograph (correlation {:.2f}); the classical "
     "estimate was used instead."
@@ -77,7 +79,7 @@ class WhiteBalancer:
             NotFoundError: no such picture.
         """
         original = await self._native(image_id)
-        proposal = await asyncio.to_thread(_by_light, original, light)
+        proposal = await image_work(_by_light, original, light)
         return await self._deliver(original, proposal, form)
 
     async def by_example(self, image_id: str, painted: Image) -> Balanced:
@@ -87,12 +89,12 @@ class WhiteBalancer:
             NotFoundError: no such picture.
         """
         original = await self._native(image_id)
-        proposal = await asyncio.to_thread(_by_example, original, painted)
+        proposal = await image_work(_by_example, original, painted)
         return await self._deliver(original, proposal, None)
 
     async def _native(self, image_id: str) -> NativePicture:
         data = await self._pictures.store.content(image_id)
-        return await asyncio.to_thread(self._decode, data)
+        return await image_work(self._decode, data)
 
     def _decode(self, data: bytes) -> NativePicture:
         with rejections("/image"):
@@ -102,7 +104,7 @@ class WhiteBalancer:
         self, original: NativePicture, proposal: _Proposal, form: Form | None
     ) -> Balanced:
         form = form or ("jpeg" if original.header.format == "jpeg" else "png")
-        data = await asyncio.to_thread(_rendered, original, proposal.lut, form)
+        data = await image_work(recoloured, original, proposal.lut, form, threads=ENCODING_THREADS)
         height, width = original.pixels.shape[:2]
         store = self._pictures.store
         stored = await store.put(data, width=width, height=height, format=form)
@@ -148,13 +150,3 @@ def _by_example(original: NativePicture, painted: Image) -> _Proposal:
 def _shrunk(original: NativePicture, size_wh: tuple[int, int]) -> NativePicture:
     pixels = cv2.resize(original.pixels, size_wh, interpolation=cv2.INTER_AREA)
     return NativePicture(pixels, None, original.profile, original.header)  # type: ignore[arg-type]
-
-
-def _rendered(original: NativePicture, lut: ColourLut, form: Form) -> bytes:
-    balanced = NativePicture(
-        apply_lut(lut, original.pixels),
-        original.alpha if form == "png" else None,
-        original.profile,
-        original.header,
-    )
-    return native_picture.encode_native(balanced, form)

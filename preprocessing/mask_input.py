@@ -79,6 +79,22 @@ def read_mask(
             read an alpha channel where there is none.
     """
     grey, alpha, notes = decode_layers(data, limits)
+    return understand(grey, size_wh, semantics=semantics, alpha=alpha, notes=notes)
+
+
+def understand(
+    grey: Plane,
+    size_wh: tuple[int, int],
+    *,
+    semantics: MaskSemantics = MaskSemantics.WHITE,
+    alpha: Plane | None = None,
+    notes: tuple[str, ...] = (),
+) -> MaskInput:
+    """`read_mask` of a file's layers, as `codec.decode_layers` gives them.
+
+    Raises:
+        MaskRejectedError: as `read_mask`.
+    """
     polarity = _resolve(semantics, alpha)
     levels = _levels(grey, alpha, polarity)
     levels, resize_notes = _fit(levels, size_wh)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, File, Form, Response, UploadFile
 from fastapi.responses import RedirectResponse
 
 from gateway.dependencies import PicturesDep, SegmenterDep
+from gateway.picture_response import PictureResponse
 from gateway.schemas import FileInfo
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
@@ -46,9 +47,8 @@ async def content(pictures: PicturesDep, file_id: str) -> Response:
         return RedirectResponse(url, status_code=302, headers={"Cache-Control": "no-store"})
     stored = await pictures.store.info(file_id)
     headers = {"ETag": f'"{stored.sha256}"', "Cache-Control": "private, max-age=3600, immutable"}
-    return Response(
-        await pictures.store.content(file_id), headers=headers, media_type=stored.media_type
-    )
+    data = await pictures.store.view(file_id)
+    return PictureResponse(data, headers=headers, media_type=stored.media_type)
 
 
 @router.delete("/{file_id}", status_code=204)

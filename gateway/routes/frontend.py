@@ -25,6 +25,7 @@ from gateway.front_end.order import painting_order
 from gateway.front_end.stream import frame, task_frames
 from gateway.front_end.task_state import state_of, unknown_task
 from gateway.job import Job, JobStatus
+from gateway.picture_response import PictureResponse
 
 router = APIRouter(prefix="/api", tags=["front end"])
 REPEAT_S = 5.0
@@ -86,8 +87,8 @@ async def result(task_id: TaskId, services: ServicesDep) -> TaskResult:
 async def result_image(task_id: TaskId, services: ServicesDep) -> Response:
     """Bytes of the finished picture, at the size of the input."""
     output = (await _finished(task_id, services)).output[0]
-    data = await services.pictures.store.content(output["file_id"])
-    return Response(data, media_type=f"image/{output['format']}")
+    data = await services.pictures.store.view(output["file_id"])
+    return PictureResponse(data, media_type=f"image/{output['format']}")
 
 
 @router.post("/generate/async/cancel/{task_id}")

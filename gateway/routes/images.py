@@ -22,8 +22,8 @@ from gateway.image_store import StoredImage
 from gateway.job_masks import MaskDesk, UsedMask
 from gateway.job_pictures import mask_of
 from gateway.multipart import read_body
+from gateway.picture_response import PictureResponse
 from gateway.pictures import Pictures
-from preprocessing import masks
 from preprocessing.white_balance import DAYLIGHT, Light
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -127,9 +127,9 @@ async def _masked(
 
 
 async def _content(pictures: Pictures, stored: StoredImage, headers: dict[str, str]) -> Response:
-    data = await pictures.store.content(stored.id)
+    data = await pictures.store.view(stored.id)
     headers = {"ETag": f'"{stored.sha256}"', "X-File-Id": stored.id, **headers}
-    return Response(data, headers=headers, media_type=stored.media_type)
+    return PictureResponse(data, headers=headers, media_type=stored.media_type)
 
 
 def _view(stored: StoredImage) -> ImageView:
@@ -144,10 +144,10 @@ def _view(stored: StoredImage) -> ImageView:
 
 
 async def _mask_view(pictures: Pictures, used: UsedMask) -> MaskView:
-    mask = await pictures.mask(used.file_id)
+    extent = await pictures.mask_extent(used.file_id)
     return MaskView(
         file_id=used.file_id,
         polarity=used.polarity,
-        coverage=round(masks.coverage(mask), 6),
-        bbox=masks.bounding_box(mask),
+        coverage=extent.coverage,
+        bbox=extent.box,
     )

@@ -20,6 +20,7 @@ from gateway.job_pictures import resolve_pictures
 from gateway.job_view import view_at, view_of
 from gateway.keys.owner import current_owner
 from gateway.multipart import read_body
+from gateway.picture_response import PictureResponse
 from gateway.pictures import Pictures
 from gateway.schemas import JobList, JobRequest, JobView
 from gateway.server_timing import timing_headers
@@ -163,9 +164,9 @@ async def _picture(job: Job, pictures: Pictures, headers: dict[str, str]) -> Res
     if job.status is not JobStatus.SUCCEEDED:
         raise ConflictError(f"The job is {job.status}; it has no result.", code=f"job_{job.status}")
     first = job.output[0]
-    data = await pictures.store.content(first["file_id"])
+    data = await pictures.store.view(first["file_id"])
     headers |= {"ETag": f'"{first["sha256"]}"', **timing_headers(job)}
-    return Response(data, headers=headers, media_type=f"image/{first['format']}")
+    return PictureResponse(data, headers=headers, media_type=f"image/{first['format']}")
 
 
 @router.get("/{job_id}/events", response_class=StreamingResponse)
