@@ -303,3 +303,12 @@ async def test_without_a_mask_everything_may_be_the_models(gateway: Gateway) -> 
     job = await finish(gateway, task="edit", prompt="x", preserve="none")
     assert job["preservation"] is None
     assert job["parameters"]["preserve"] == "none"
+
+
+async def test_a_mask_that_is_levels_alone_is_used_as_it_came(gateway: Gateway) -> None:
+    sent = await gateway.upload(encode_mask_png(MASK))
+    job = await finish(gateway, task="edit", prompt="x", mask=sent)
+    assert job["mask"]["file_id"] == sent
+    other = await finish(gateway, task="edit", prompt="x", mask=sent, mask_semantics="black")
+    assert other["mask"]["file_id"] != sent
+    assert other["mask"]["coverage"] == pytest.approx(1 - MASK.mean(), abs=1e-6)

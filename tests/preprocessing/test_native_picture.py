@@ -1,8 +1,11 @@
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from preprocessing.colour_lut import apply_lut
 from preprocessing.errors import ImageRejectedError
 from preprocessing.native_picture import (
     NativePicture,
@@ -10,8 +13,10 @@ from preprocessing.native_picture import (
     encode_native,
     from_srgb_pixels,
     proxy,
+    recoloured,
     to_srgb_pixels,
 )
+from preprocessing.white_balance import Light, gains_for
 from tests.preprocessing.pictures import ASTRONAUT, encode, exif, stored_sideways, swapped_profile
 
 DEEP = ASTRONAUT.astype(np.uint16) * 257
@@ -124,3 +129,21 @@ def test_deep_files_that_are_cut_short_are_refused(extension):
     with pytest.raises(ImageRejectedError) as caught:
         decode_native(data[: len(data) // 2])
     assert caught.value.code == "image_unreadable"
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("form", ["png", "jpeg"])
+def test_colours_are_changed_strip_by_strip(form, deep):
+    """What comes out is what changing the whole would give; the whole is never there."""
+    pixels = np.tile(DEEP if deep else ASTRONAUT, (10, 8, 1))
+    header = decode_native(encode(ASTRONAUT, "PNG")).header
+    picture = NativePicture(pixels, None, swapped_profile(), header)
+    lut = gains_for(Light(3600, 12)).lut()
+    tracemalloc.start()
+    data = recoloured(picture, lut, form, threads=2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # The file's buffer grows by an eighth; two strips are at work.
+    assert peak < 1.5 * len(data) + pixels.nbytes / 2
+    whole = NativePicture(apply_lut(lut, pixels), None, swapped_profile(), header)
+    assert data == encode_native(whole, form)
