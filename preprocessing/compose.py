@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from preprocessing.arrays import Floats, Image, Mask, Plane
+from preprocessing.crop import Box
 from preprocessing.masks import binarise, bounding_box, coverage, require_size
 
 
@@ -72,11 +73,32 @@ def paste(
         ValueError: feather_px is below 0, or preserve is none.
     """
     result = original.copy()
-    outside, feather_px = blend_into(result, edited, mask, feather_px=feather_px, preserve=preserve)
-    largest = largest_difference(original, result, outside)
+    blended = blend_into(result, edited, mask, feather_px=feather_px, preserve=preserve)
+    largest, feather_px = blended.largest_change(original, result), blended.feather_px
     inside = selected(mask)
     box = bounding_box(inside) or (0, 0, 0, 0)
     return result, Preservation(largest == 0, largest, feather_px, coverage(inside), box)
+
+
+@dataclass(frozen=True, eq=False)
+class Blended:
+    """What was written to, and how."""
+
+    box: Box
+    """xyxy of all that was written to."""
+    outside: Mask
+    """Of the box, where the edit has no weight."""
+    feather_px: int
+    """Width of the ramp that was used."""
+
+    def largest_change(self, original: Image, result: Image) -> int:
+        """Of a channel where the edit has no weight, 0 to 255."""
+        x0, y0, x1, y1 = self.box
+        if self.outside.size == 0:
+            return 0
+        part = np.s_[y0:y1, x0:x1]
+        where = np.ascontiguousarray(self.outside).view(np.uint8)
+        return int(cv2.norm(original[part], result[part], cv2.NORM_INF, mask=where))
 
 
 def blend_into(
@@ -86,8 +108,8 @@ def blend_into(
     *,
     feather_px: int = 8,
     preserve: Preserve = Preserve.EXACT,
-) -> tuple[Mask, int]:
-    """As `paste`, onto the original itself: where the weight is 0, and the ramp's width."""
+) -> Blended:
+    """As `paste`, onto the original itself."""
     if feather_px < 0:
         raise ValueError(f"The feather must be at least 0 pixels; got {feather_px}.")
     if preserve is Preserve.NONE:
@@ -96,24 +118,19 @@ def blend_into(
     size_wh = canvas.shape[1], canvas.shape[0]
     require_size(inside, size_wh)
     if preserve is Preserve.SOFT:
-        weight = _blurred(mask, feather_px)
-        outside = weight == 0
-        box = bounding_box(~outside)
+        weights = _blurred(mask, feather_px)
+        box = bounding_box(weights > 0)
     else:
-        outside, box = ~inside, bounding_box(inside)
-        weight = np.zeros((0, 0), np.float32)
-        if box is not None:
-            weight, feather_px = _ramp(inside, box, feather_px)
-    if box is not None:
-        area = np.s_[box[1] : box[3], box[0] : box[2]]
-        weight = weight[area] if preserve is Preserve.SOFT else weight
-        canvas[area] = _blend(canvas[area], resized(edited, size_wh)[area], weight)
-    return outside, feather_px
-
-
-def largest_difference(original: Image, result: Image, outside: Mask) -> int:
-    """Of a channel where `outside` is set, 0 to 255."""
-    return int(cv2.norm(original, result, cv2.NORM_INF, mask=outside.view(np.uint8)))
+        box = bounding_box(inside)
+    if box is None:
+        return Blended((0, 0, 0, 0), np.zeros((0, 0), np.bool_), feather_px)
+    area = np.s_[box[1] : box[3], box[0] : box[2]]
+    if preserve is Preserve.SOFT:
+        weight = np.ascontiguousarray(weights[area])
+    else:
+        weight, feather_px = _ramp(inside, box, feather_px)
+    canvas[area] = _blend(canvas[area], resized(edited, size_wh)[area], weight)
+    return Blended(box, np.asarray(weight == 0), feather_px)
 
 
 def selected(mask: Mask | Plane) -> Mask:

@@ -11,7 +11,6 @@ from preprocessing.compose import (
     Preservation,
     Preserve,
     blend_into,
-    largest_difference,
     resized,
 )
 from preprocessing.crop import Box
@@ -81,17 +80,16 @@ def stitch(
     reach_px = feather_px if preserve is Preserve.SOFT else 0
     wanted = _grown(bounding_box(touched[part]), reach_px, (x1 - x0, y1 - y0))
     aligned = align(original[part], painted, inside[part], wanted)
-    outside, feather_px = blend_into(
+    blended = blend_into(
         whole[part], aligned.painted, levels[part], feather_px=feather_px, preserve=preserve
     )
-    # Beyond the crop nothing was written.
-    largest = largest_difference(original[part], whole[part], outside)
+    largest = blended.largest_change(original[part], whole[part])
     zoom_x, zoom_y = (x1 - x0) / painted.shape[1], (y1 - y0) / painted.shape[0]
     motion, difference = aligned.motion, aligned.difference
     preservation = Preservation(
         outside_equal=largest == 0,
         outside_max_abs=largest,
-        feather_px=feather_px,
+        feather_px=blended.feather_px,
         mask_coverage=coverage(inside),
         mask_box=bounding_box(inside) or (0, 0, 0, 0),
         shift=(round(motion.shift[0] * zoom_x, 3), round(motion.shift[1] * zoom_y, 3)),
