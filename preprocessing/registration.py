@@ -25,7 +25,10 @@ _CONVERGED_PX = 0.005
 _ROUGHLY_PX = 0.05  # a coarse level only has to bring the next one near
 _UNDETERMINED = 1e-4
 _SAMPLES = 2_000
-"""Steep pixels are plenty: noise of 10 levels on edges of 10 levels a pixel leaves 0.02 pixels."""
+_SPREAD = 4
+"""Every fourth of the steepest pixels is taken: the very steepest ones lie in few places, and
+tell zoom from shift badly. Over 240 pictures and masks so many were at most 0.42 pixels off, as
+many of the very steepest 18, five times as many of those 1.1."""
 _GOOD_CORRELATION = 0.97
 _SAME_CORRELATION = 0.99995
 
@@ -152,7 +155,9 @@ def _telling(level: _Level) -> tuple[Integers, Integers]:
     if len(rows) <= _SAMPLES:
         return rows, columns
     dx, dy = (slope[rows, columns] for slope in _slopes(level.one))
-    steepest = np.argpartition(dx * dx + dy * dy, -_SAMPLES)[-_SAMPLES:]
+    count = min(len(rows), _SPREAD * _SAMPLES)
+    steepest = np.sort(np.argpartition(dx * dx + dy * dy, -count)[-count:])
+    steepest = steepest[:: max(1, count // _SAMPLES)]
     return rows[steepest], columns[steepest]
 
 

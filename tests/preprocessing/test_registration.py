@@ -27,6 +27,24 @@ def test_motion_is_found_to_a_quarter_of_a_pixel(dx, dy, zoom, brightness):
     assert abs(motion.scale - zoom) < 0.0015
 
 
+def test_motion_is_found_wherever_the_mask_is():
+    random, errors = np.random.default_rng(1), []
+    for picture in (CAT, data.astronaut(), data.coffee()):
+        height, width = picture.shape[:2]
+        for _ in range(20):
+            x, y = random.integers(0, width - 80), random.integers(0, height - 80)
+            w, h = random.integers(40, width // 2), random.integers(40, height // 2)
+            mask = np.zeros((height, width), bool)
+            mask[y : y + h, x : x + w] = True
+            shift, zoom = random.uniform(-6, 6, 2), random.uniform(0.985, 1.015)
+            painted = DriftingGenerator(tuple(shift), zoom).paint(picture, mask)
+            motion = estimate_motion(picture, painted, ring_around(mask))
+            assert motion.is_trusted
+            errors.append(np.abs(np.subtract(motion.shift, shift)).max())
+    assert np.quantile(errors, 0.9) < 0.1
+    assert max(errors) < 0.5
+
+
 def test_the_centre_is_the_pictures_wherever_the_ring_is():
     mask = np.zeros_like(MASK)
     mask[20:60, 20:70] = True
