@@ -263,7 +263,7 @@ class ImageStore:
             raise NotFoundError(f"There is no file {image_id[:80]!r}.")
         owner = current_owner.get()
         beside = _owner_key(image_id, owner) if owner else None
-        data = await self._store.read(key, beside=beside)
+        data = await self._store.view(key, beside=beside)
         if data is None:
             raise NotFoundError(f"There is no file {image_id!r}.")
         return data

@@ -127,13 +127,18 @@ class ObjectStore:
         """
         await self._put(key, data, media_type, create=False)
 
-    async def read(self, key: str, *, beside: str | None = None) -> memoryview | None:
-        """The bytes where they were read to, not copied.
+    async def read(self, key: str) -> bytes | None:
+        """The bytes; None when there is no such object."""
+        data = await self.view(key)
+        return None if data is None else bytes(data)
 
-        None when there is no such object, or none `beside` it where one is named.
+    async def view(self, key: str, *, beside: str | None = None) -> memoryview | None:
+        """As `read`, not copied from where they were read to.
+
+        None also where there is no object `beside` it and one is named.
         """
         if not self.is_remote:
-            return await asyncio.to_thread(self._read_here, key, beside)
+            return await asyncio.to_thread(self._view_here, key, beside)
         if beside is not None and await self.written_at(beside) is None:
             return None
         with self._answering():
@@ -215,7 +220,7 @@ class ObjectStore:
                 return False
         return True
 
-    def _read_here(self, key: str, beside: str | None) -> memoryview | None:
+    def _view_here(self, key: str, beside: str | None) -> memoryview | None:
         try:
             if beside is not None:
                 obstore.head(self._store, beside)
