@@ -177,7 +177,7 @@ class ImageStore:
         return bytes(await self.view(image_id))
 
     async def view(self, image_id: str) -> memoryview:
-        """As `content`, without copying: 20 MB would keep the event loop for 10 ms.
+        """As `content`, without copying, which the event loop would wait for.
 
         Raises:
             NotFoundError: no such picture.
