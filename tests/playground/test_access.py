@@ -73,6 +73,9 @@ async def test_on_a_phone_by_touch(browser: Browser, server: Served) -> None:
     await person.visit()
     await page.get_by_role("button", name="Use the sample picture").tap()
     await person.sees_picture("scene.png, 512 x 512")
+    for name in ("Move", "Undo", "Start"):
+        await expect(person.button(name)).to_be_in_viewport(ratio=0.5)
+    assert await serious(page) == []
     await page.locator("#stage").scroll_into_view_if_needed()
     await page.touchscreen.tap(*await person.place_of(DISC))
     levels = person.server_mask(await person.sees_other_mask(""))
@@ -106,6 +109,16 @@ async def test_nothing_is_cut_off_at_any_width(person: Person, page: Page, width
     for path in ("/", "/admin"):
         await person.visit(path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_a_server_that_is_gone_is_said_so_until_it_is_back(
+    person: Person, page: Page
+) -> None:
+    note = page.locator("#model-note")
+    await page.context.set_offline(True)
+    await expect(note).to_contain_text("The server does not answer", timeout=SLOW_MS)
+    await page.context.set_offline(False)
+    await expect(note).to_contain_text("weights are random", timeout=SLOW_MS)
 
 
 async def test_the_theme_stays(person: Person, page: Page) -> None:

@@ -17,7 +17,7 @@ import { ruleOf } from "./task_rules.js";
 import { startTheme } from "./theme.js";
 import { Toolbar } from "./toolbar.js";
 
-const MODELS_MS = 10_000;
+const MODELS_MS = 5000;
 const NOT_READY_MS = 2000;
 
 startTheme();

@@ -34,9 +34,9 @@ export class Toolbar {
     this.element = make("div", { className: "toolbar", role: "toolbar", "aria-label": "Mask tools" },
       make("div", { className: "group tools" }, this.tools),
       make("div", { className: "tool-options" },
+        this.#history(),
         this.#clickOptions(),
         this.sizeLabel = make("label", { className: "group brush-options", hidden: true }, "Size", this.size),
-        this.#history(),
         this.#operations(),
         this.#zoom()));
     editor.onToolState = () => this.refresh();
