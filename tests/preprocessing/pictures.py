@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from functools import cache
 from typing import Any
 
 import cv2
@@ -64,6 +65,7 @@ def stored_sideways(picture: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(stored[orientation](picture))
 
 
+@cache  # a profile has the second in it that it was made in
 def swapped_profile() -> bytes:
     """An RGB profile whose red primary is sRGB's blue and the other way round."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
