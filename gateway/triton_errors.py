@@ -58,6 +58,8 @@ def translate(error: Exception, model: str) -> RetouchError:
     if "is not healthy" in text:
         sentence = f"The process of model {model} died; it is being restarted. Try again."
         return ModelUnavailableError(sentence, code=BACKEND_DIED)
+    if "Server not ready" in text:  # a stage asked by its pipeline while Triton starts or ends
+        return _unavailable(text, model)
     if "at least one version must be available" in text:
         sentence = f"Model {model} has no version in the repository; export one and promote it."
         return ModelUnavailableError(sentence, code=NO_VERSION)

@@ -130,6 +130,14 @@ def test_a_dead_process_is_told_from_other_faults(
     assert "being restarted" in error.message
 
 
+def test_a_stage_asked_while_triton_ends_is_away_and_not_at_fault() -> None:
+    """A job that meets this is tried again, as with any model that is away."""
+    text = "qwen_image_transformer: Error when running inference: Server not ready"
+    error = translate(in_stream("INTERNAL", text), "qwen_image")
+    assert isinstance(error, ModelUnavailableError)
+    assert "restarting" in error.message
+
+
 def test_an_unknown_model_is_not_loaded() -> None:
     error = translate(unary("INVALID_ARGUMENT", "Request for unknown model: 'm' x"), "m")
     assert error.message == "Model m is not loaded."
