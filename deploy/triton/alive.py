@@ -16,11 +16,13 @@ import os
 import signal
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 TIMEOUT_S = 3.0
+_LISTENING = "0A"  # of /proc/net/tcp
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     print(f"no process runs {', '.join(dead)}", file=sys.stderr)
     if options.end_server:
-        _end_server()
+        _end_server(options.url)
     return 1
 
 
@@ -64,11 +66,34 @@ def _stub_commands() -> list[str]:
     return found
 
 
-def _end_server() -> None:
+def _end_server(url: str) -> None:
+    """Of the Tritons that run, the one that listens where the probe asked."""
+    sockets = _listening_sockets(urllib.parse.urlsplit(url).port or 80)
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (folder / "comm").read_text().strip() == "tritonserver":
+            if (folder / "comm").read_text().strip() == "tritonserver" and _has(folder, sockets):
                 os.kill(int(folder.name), signal.SIGTERM)
+
+
+def _has(process: Path, sockets: set[str]) -> bool:
+    """Whether one of the sockets is open in a process."""
+    for file in (process / "fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if str(file.readlink()) in sockets:
+                return True
+    return False
+
+
+def _listening_sockets(port: int) -> set[str]:
+    """Names that files of processes have for the sockets that listen on a TCP port."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in (Path("/proc/net") / table).read_text().splitlines()[1:]:
+                _, local, _, state, *rest = line.split()
+                if state == _LISTENING and int(local.rpartition(":")[2], 16) == port:
+                    found.add(f"socket:[{rest[5]}]")
+    return found
 
 
 def _ask(url: str, path: str, body: bytes | None = None) -> Any:

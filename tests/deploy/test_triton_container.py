@@ -101,7 +101,9 @@ def container(tmp_path: Path) -> Iterator[Container]:
             process.wait(10)
 
 
-def test_the_probe_tells_a_dead_model_process_and_ends_the_server(container: Container) -> None:
+def test_the_probe_tells_a_dead_model_process_and_ends_that_server(
+    container: Container, tmp_path: Path
+) -> None:
     assert container.probe().returncode == 1, "nothing answers yet"
     eventually(
         lambda: container.probe("--ready").returncode == 0,
@@ -112,8 +114,12 @@ def test_the_probe_tells_a_dead_model_process_and_ends_the_server(container: Con
     eventually(lambda: container.probe("--ready").returncode == 1, timeout_s=10)
     assert container.model in container.probe().stderr
     assert container.process.poll() is None, "without --end-server it only tells"
-    container.probe("--end-server")
-    container.process.wait(30)
+    namesake = shutil.copy(shutil.which("sleep") or "", tmp_path / "tritonserver")
+    with subprocess.Popen([namesake, "60"]) as other:
+        container.probe("--end-server")
+        container.process.wait(30)
+        assert other.poll() is None, "only the server that was asked ends"
+        other.kill()
 
 
 def test_what_is_served_is_the_images_code_with_the_volumes_weights(tmp_path: Path) -> None:
