@@ -24,6 +24,8 @@ from tests.acceptance.served import Served, eventually
 
 MODELS = ("fastsam", *GENERATION_MODELS)
 JOBS = 6
+LONG = {"task": "generate", "num_inference_steps": 100, "true_cfg_scale": 2}
+"""Still at work when its Triton is killed, on a fast machine too."""
 MASKS = 40
 
 
@@ -81,10 +83,7 @@ def click(gateway: Served, number: int) -> Any:
 @pytest.mark.timeout(500)
 def test_a_triton_killed_under_load_fails_nobody_and_comes_back(cluster: Cluster) -> None:
     gateway, victim = cluster.gateway, cluster.tritons[0]
-    jobs = [
-        gateway.submit(task="generate", prompt=f"scene {n}", seed=n, num_inference_steps=100)
-        for n in range(JOBS)
-    ]
+    jobs = [gateway.submit(**LONG, prompt=f"scene {n}", seed=n) for n in range(JOBS)]
     eventually(
         lambda: all(gateway.http.get(j["urls"]["self"]).json()["step"] >= 2 for j in jobs),
         timeout_s=60,
@@ -94,8 +93,9 @@ def test_a_triton_killed_under_load_fails_nobody_and_comes_back(cluster: Cluster
         clicks: list[Future[Any]] = [
             people.submit(click, gateway, number) for number in range(MASKS)
         ]
-        eventually(lambda: sum(answer.done() for answer in clicks) >= MASKS // 4, timeout_s=60)
-        assert all(b > a for a, b in zip(before, cluster.masks(), strict=True)), "not all worked"
+        eventually(
+            lambda: all(b > a for a, b in zip(before, cluster.masks(), strict=True)), timeout_s=60
+        )
         assert victim.pid is not None
         os.killpg(victim.pid, signal.SIGKILL)
         statuses = [answer.result(120).status_code for answer in clicks]
@@ -117,7 +117,8 @@ def test_a_triton_killed_under_load_fails_nobody_and_comes_back(cluster: Cluster
 @pytest.mark.timeout(300)
 def test_a_job_that_moved_paints_the_same_picture(cluster: Cluster) -> None:
     gateway = cluster.gateway
-    wanted = {"task": "generate", "prompt": "the same", "seed": 3, "num_inference_steps": 30}
+    # Without guidance, whose halves share a batch or not as it happens: that changes roundings.
+    wanted = LONG | {"prompt": "the same", "seed": 3, "true_cfg_scale": 1}
     first = gateway.finish(gateway.submit(**wanted))
     before = cluster.steps()
     moved = gateway.submit(**wanted)

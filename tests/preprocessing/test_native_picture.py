@@ -143,7 +143,7 @@ def test_colours_are_changed_strip_by_strip(form, deep):
     data = recoloured(picture, lut, form, threads=2)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # The file's buffer grows by an eighth; two strips are at work.
-    assert peak < 1.5 * len(data) + pixels.nbytes / 2
+    # The file's buffer grows by an eighth; two strips are at work, and one waits for its turn.
+    assert peak < 2 * len(data) + pixels.nbytes / 2
     whole = NativePicture(apply_lut(lut, pixels), None, swapped_profile(), header)
     assert data == encode_native(whole, form)
