@@ -25,6 +25,7 @@ from gateway.observability.metrics import GatewayMetrics
 from gateway.openai_images.attachments import Attachments
 from gateway.pictures import Pictures
 from gateway.segmentation import Segmenter
+from gateway.triton_supervisor import TritonSupervisor
 from gateway.webhook_guard import WebhookGuard
 from gateway.white_balancing import WhiteBalancer
 
@@ -35,6 +36,7 @@ class Services:
 
     backend: InferenceBackend
     catalog: ModelCatalog
+    supervisor: TritonSupervisor
     pictures: Pictures
     segmenter: Segmenter
     painter: Painter

@@ -85,7 +85,7 @@ async def running(
         return open_queue(settings, runner, catalog, database=database, engine=engine, works=works)
 
     with ThreadPoolExecutor(settings.segmentation_threads, "segmentation") as executor:
-        services = _services(settings, used, catalog, executor, edge, store, queue_of)
+        services = _services(settings, used, supervisor, executor, edge, store, queue_of)
         if server is not None:
             services = replace(services, triton_metrics_url=lambda: server.metrics_url)
         supervisor.start()
@@ -166,12 +166,13 @@ def _connect(settings: Settings, server: TritonServer | None) -> InferenceBacken
 def _services(
     settings: Settings,
     backend: InferenceBackend,
-    catalog: ModelCatalog,
+    supervisor: TritonSupervisor,
     executor: ThreadPoolExecutor,
     edge: Edge,
     store: ImageStore,
     queue_of: Callable[[Runner], JobQueue],
 ) -> Services:
+    catalog = supervisor.catalog
     sizes = ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     pictures = Pictures(store, sizes, cache_bytes=settings.picture_cache_bytes)
     cache = FeatureCache(settings.feature_cache_bytes)
@@ -193,6 +194,7 @@ def _services(
     return Services(
         backend=backend,
         catalog=catalog,
+        supervisor=supervisor,
         pictures=pictures,
         segmenter=segmenter,
         painter=painter,

@@ -47,7 +47,7 @@ class TritonSupervisor:
         timeout_s: float,
     ) -> None:
         self._backend = backend
-        self._catalog = catalog
+        self.catalog = catalog
         self._server = server
         self._card = card
         self._interval_s = interval_s
@@ -100,7 +100,7 @@ class TritonSupervisor:
         if self._server is not None and not self._server.is_alive():
             await self._restart("it exited")
         health = await self._health()
-        self._catalog.update(health)
+        self.catalog.update(health)
         self._proven.update(entry.name for entry in health if entry.ready)
         self._absent -= self._proven
         left_alone = self._unloaded | self._absent
@@ -116,7 +116,7 @@ class TritonSupervisor:
         name; loading their model again would fail the jobs of the new ones.
         """
         health = [self._with_patience(entry) for entry in await self._check_all()]
-        well = {entry.name for entry in self._catalog.models if entry.ready}
+        well = {entry.name for entry in self.catalog.models if entry.ready}
         if all(entry.ready or entry.slow or entry.name not in well for entry in health):
             return health
         again = {entry.name: entry for entry in await self._check_all() if not entry.slow}
@@ -125,7 +125,7 @@ class TritonSupervisor:
     def _with_patience(self, entry: ModelHealth) -> ModelHealth:
         """A model that is slow stays what it was, until it has been slow for too long."""
         self._slow_rounds[entry.name] = self._slow_rounds[entry.name] + 1 if entry.slow else 0
-        before = self._catalog.get(entry.name)
+        before = self.catalog.get(entry.name)
         if not entry.slow or before is None:
             return entry
         if self._slow_rounds[entry.name] >= _SLOW_ROUNDS_BEFORE_RELOAD:
@@ -143,11 +143,11 @@ class TritonSupervisor:
             await self._restart(f"{', '.join(sick)} did not recover")
             return
         await asyncio.gather(*(self._reload(name) for name in sick))
-        self._catalog.update(await self._check_all())
+        self.catalog.update(await self._check_all())
 
     async def _reload(self, name: str) -> None:
         """Unload what may be half dead, then load."""
-        known = self._reloads[name] or any(entry.manifest for entry in self._catalog.models)
+        known = self._reloads[name] or any(entry.manifest for entry in self.catalog.models)
         self._reloads[name] += 1
         logger.info("loading %s", name, extra={"event": "model_load", "model": name})
         try:
@@ -162,7 +162,7 @@ class TritonSupervisor:
     async def _restart(self, reason: str) -> None:
         assert self._server is not None  # noqa: S101
         logger.error("restarting Triton: %s", reason, extra={"event": "triton_restart"})
-        self._catalog.update([])
+        self.catalog.update([])
         self._reloads.clear()
         await asyncio.to_thread(self._server.restart)
         self._write_card()

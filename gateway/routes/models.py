@@ -32,15 +32,15 @@ async def get_model(catalog: CatalogDep, name: str) -> ModelView:
 async def load(services: ServicesDep, name: str) -> ModelView:
     """Load a model, or load it again; needs an admin key where keys are needed."""
     entry = _entry(services.catalog, name)
-    await services.backend.load(entry.name)
+    await services.supervisor.load(entry.name)
     return _view(entry)
 
 
 @router.post("/{name}/unload")
 async def unload(services: ServicesDep, name: str) -> ModelView:
-    """Unload a model; `load` brings it back, as do the canaries."""
+    """Unload a model, until `load` brings it back or the gateway starts again."""
     entry = _entry(services.catalog, name)
-    await services.backend.unload(entry.name)
+    await services.supervisor.unload(entry.name)
     return _view(entry)
 
 

@@ -27,7 +27,7 @@ def photo(side: int = 256) -> Image.Image:
     return Image.fromarray(data.astronaut()).resize((side, side))
 
 
-SHARED_STEPS = 40
+SHARED_STEPS = 80
 """So many that jobs which start one after the other are beside each other for most of them."""
 
 
