@@ -17,12 +17,12 @@ import tritonclient.grpc as triton
 from benchmarks.clicks import TIMEOUT_S, ClickRun
 from preprocessing.arrays import Mask
 from preprocessing.codec import decode_image, encode_mask_png
-from preprocessing.fastsam import Instances, decode_detections, instance_mask
+from preprocessing.fastsam import Instances, decode_detections, instance_mask, refined
 from preprocessing.letterbox import letterbox, plan_letterbox
 from preprocessing.prompts import Prompt, rank
 
 _MODEL = "fastsam"
-_OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
+_OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPES_FINE", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
 
 
 def run_direct(
@@ -68,8 +68,8 @@ def _instances(url: str, picture: bytes) -> Instances:
     pixels = decode_image(picture).pixels
     plan = plan_letterbox((pixels.shape[1], pixels.shape[0]), _segmentation_size(url), stride=32)
     answer = _infer(url, letterbox(pixels, plan))
-    names = ("DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS")
-    detections, prototypes, levels = (answer.as_numpy(name)[0] for name in names)
+    detections, coarse, fine, levels = (answer.as_numpy(name)[0] for name in _OUTPUTS[:4])
+    prototypes, levels = refined(coarse, fine, levels)
     return decode_detections(detections, prototypes, plan, levels=levels)
 
 

@@ -17,14 +17,19 @@ import onnxruntime
 
 from gateway.settings import Settings
 from preprocessing.codec import decode_image, encode_mask_png
-from preprocessing.fastsam import decode_detections, instance_mask
+from preprocessing.fastsam import decode_detections, instance_mask, refined
 from preprocessing.letterbox import Letterbox, letterbox, plan_letterbox
 from preprocessing.prompts import Prompt, rank
 
-_OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
+_OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPES_FINE", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
 _STRIDE = 32
-Output = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.float32]]
-"""Detections, prototypes and their levels of one frame."""
+Output = tuple[
+    npt.NDArray[np.float32],
+    npt.NDArray[np.uint8],
+    npt.NDArray[np.uint8],
+    npt.NDArray[np.float32],
+]
+"""Detections, both bytes of the prototypes and their levels, of one frame."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Segmenter:
             path, options, providers=["CPUExecutionProvider"]
         )
         grey = np.full((1, 160, 160, 3), 114, np.uint8)
-        self.side = int(self._session.run(_OUTPUTS, {"IMAGES": grey})[3][0, 0])
+        self.side = int(self._session.run(_OUTPUTS, {"IMAGES": grey})[-1][0, 0])
 
     def prepare(self, jpeg: bytes) -> Prepared:
         """Decode and letterbox."""
@@ -62,7 +67,8 @@ class Segmenter:
 
     def png(self, prepared: Prepared, output: Output, click: tuple[int, int]) -> bytes:
         """The mask at a pixel of the picture."""
-        detections, prototypes, levels = output
+        detections, coarse, fine, levels = output
+        prototypes, levels = refined(coarse, fine, levels)
         instances = decode_detections(detections, prototypes, prepared.plan, levels=levels)
         best = rank(instances, Prompt(points=(click,), labels=(1,)))[0]
         return encode_mask_png(instance_mask(instances, best.index))
