@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from gateway.errors import NotFoundError
 from gateway.job import Job, JobStatus
 from gateway.job_database import JobDatabase
-from gateway.job_rows import job_of, whole_job
+from gateway.job_rows import job_of, waits_before, whole_job
 from gateway.job_tables import jobs
 
 
@@ -24,18 +24,15 @@ class Glance:
 
 def _statement() -> sa.Select[tuple[object, ...]]:
     others = jobs.alias("others")
-    waits = JobStatus.QUEUED.value
-    before = sa.tuple_(others.c.rank, others.c.lap, others.c.seq) < sa.tuple_(
-        jobs.c.rank, jobs.c.lap, jobs.c.seq
-    )
+    turn = sa.tuple_(jobs.c.rank, jobs.c.lap, jobs.c.seq)
     ahead = (
         sa.select(sa.func.count())
         .select_from(others)
-        .where(others.c.status == waits, others.c.model == jobs.c.model, before)
+        .where(waits_before(others, jobs.c.model, turn))
         .correlate(jobs)
         .scalar_subquery()
     )
-    position = sa.case((jobs.c.status == waits, ahead)).label("queue_position")
+    position = sa.case((jobs.c.status == JobStatus.QUEUED.value, ahead)).label("queue_position")
     return whole_job.add_columns(position).where(jobs.c.id == sa.bindparam("job_id"))
 
 

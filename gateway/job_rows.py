@@ -26,6 +26,15 @@ whole_job = sa.select(
 """Everything of a job, its result included when it has one."""
 
 
+def waits_before(
+    other: sa.FromClause, model: sa.ColumnElement[str] | str, turn: sa.Tuple
+) -> sa.ColumnElement[bool]:
+    """Whether a row of the jobs' table waits in a model's line before (rank, lap, seq)."""
+    its_turn = sa.tuple_(other.c.rank, other.c.lap, other.c.seq)
+    waiting = (other.c.status == JobStatus.QUEUED.value) & (other.c.model == model)
+    return waiting & (its_turn < turn)
+
+
 def job_of(row: sa.Row[Any]) -> Job:
     """The snapshot that a row of `whole_job` holds."""
     return Job(

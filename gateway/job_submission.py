@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from gateway.errors import NotFoundError, TooManyJobsError, ValidationFailedError
 from gateway.job import Job, JobStatus, NewJob, OnceKey, Submission
 from gateway.job_database import JobDatabase
-from gateway.job_rows import job_of, mark_of, whole_job
+from gateway.job_rows import job_of, mark_of, waits_before, whole_job
 from gateway.job_tables import doomed_files, events, files, jobs
 
 KEEP_S = 7 * 86_400.0
@@ -179,11 +179,9 @@ def _count_queued(connection: sa.Connection) -> int:
 def _ahead(connection: sa.Connection, job: Job) -> int:
     """How many wait before a job that was just put in."""
     mine = sa.select(jobs.c.seq).where(jobs.c.id == job.id).scalar_subquery()
-    before = sa.tuple_(jobs.c.rank, jobs.c.lap, jobs.c.seq) < sa.tuple_(
-        sa.literal(job.priority.rank), sa.literal(job.lap), mine
-    )
-    waiting = (jobs.c.status == JobStatus.QUEUED.value) & (jobs.c.model == job.model)
-    return int(connection.execute(sa.select(sa.func.count()).where(waiting, before)).scalar_one())
+    turn = sa.tuple_(sa.literal(job.priority.rank), sa.literal(job.lap), mine)
+    ahead = sa.select(sa.func.count()).where(waits_before(jobs, job.model, turn))
+    return int(connection.execute(ahead).scalar_one())
 
 
 def queue_position(database: JobDatabase, job: Job) -> int | None:
