@@ -12,23 +12,11 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from gateway.page_policy import FRESH, PAGE_HEADERS
+
 ASSETS = "/playground"
 PAGES = {"/": "index.html", "/admin": "admin.html"}
 STATIC = Path(__file__).parent / "static"
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' blob: data:",
-        "connect-src 'self'",
-        "form-action 'none'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-"""Nothing inline, nothing from elsewhere; blob and data are pictures fetched with a key."""
-_FRESH = "no-cache"  # kept by the browser, but asked for again by its ETag
 
 
 def add_playground(app: FastAPI) -> None:
@@ -46,8 +34,7 @@ def is_playground(path: str) -> bool:
 
 def _page(name: str) -> Callable[[], Awaitable[FileResponse]]:
     async def page() -> FileResponse:
-        headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": _FRESH}
-        return FileResponse(STATIC / name, headers=headers)
+        return FileResponse(STATIC / name, headers=PAGE_HEADERS)
 
     return page
 
@@ -55,5 +42,5 @@ def _page(name: str) -> Callable[[], Awaitable[FileResponse]]:
 class _Assets(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = _FRESH
+        response.headers["Cache-Control"] = FRESH
         return response

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route, Router
 
+from gateway.page_policy import FRESH, PAGE_HEADERS
+
 ADDRESS = "/docs"
 STATIC = Path(__file__).parent / "static"
 SWAGGER_UI = Path(str(files("fastapi_swagger.resources")))
@@ -21,19 +23,6 @@ ASSETS = {
     "favicon-32x32.png": SWAGGER_UI,
     "start.js": STATIC,
 }
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "form-action 'none'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-_FRESH = "no-cache"  # kept by the browser, but asked for again by its ETag
 
 
 def add_reference(app: FastAPI) -> None:
@@ -49,10 +38,9 @@ def is_reference(path: str) -> bool:
 
 
 async def _page() -> FileResponse:
-    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": _FRESH}
-    return FileResponse(STATIC / "index.html", headers=headers)
+    return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
 
 
 async def _asset(request: Request) -> Response:
     name = request.url.path.rpartition("/")[2]
-    return FileResponse(ASSETS[name] / name, headers={"Cache-Control": _FRESH})
+    return FileResponse(ASSETS[name] / name, headers={"Cache-Control": FRESH})
