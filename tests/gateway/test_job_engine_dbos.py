@@ -185,7 +185,7 @@ async def test_a_quiet_line_is_looked_at_less_often_until_a_job_comes(url: str) 
         database=JobDatabase(url),
         engine=engine,
         worker_id="w",
-        limits=replace(limits, upkeep=replace(limits.upkeep, quiet_after_s=0.2)),
+        limits=replace(limits, upkeep=replace(limits.upkeep, quiet_after_s=1.0)),
     )
     await queue.start()
     try:

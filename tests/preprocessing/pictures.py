@@ -75,3 +75,8 @@ def swapped_profile() -> bytes:
 
 def small(picture: np.ndarray, factor: int = 4) -> np.ndarray:
     return cv2.resize(picture, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+
+
+def close(actual: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
+    """On average within `tolerance` levels."""
+    return bool(np.abs(actual.astype(int) - expected.astype(int)).mean() <= tolerance)
