@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from gateway.job_tables import results
 from tests.acceptance.fault_fleet import Fleet, event_stream
+from tests.acceptance.memory_member import STEP_S, STEPS_FILE
 from tests.acceptance.served import Served, eventually
 from tests.private_postgres import PrivatePostgres
 
@@ -92,5 +94,24 @@ def test_a_worker_killed_between_a_cancel_and_its_effect(
         assert events[-1][1] == "canceled"
         assert results_of(database_url, running) == ["canceled"]
         assert gateway.http.post(f"/v1/jobs/{waiting}/cancel").json()["status"] == "canceled"
+    finally:
+        fleet.stop()
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_elsewhere_takes_no_further_step(tmp_path: Path, database_url: str) -> None:
+    folder = tmp_path / "fleet"
+    fleet = Fleet(folder, module=MODULE, database_url=database_url, progress_interval_s=0)
+    try:
+        gateway = fleet.start("gateway", "serve", "--no-worker")
+        fleet.start("worker-0", "worker")
+        gateway.wait_ready()
+        job = gateway.submit(**LONG)["id"]
+        eventually(lambda: job_of(gateway, job)["step"] >= 3, timeout_s=60)
+        assert gateway.http.post(f"/v1/jobs/{job}/cancel").json()["status"] == "canceled"
+        at_cancel = (folder / STEPS_FILE).stat().st_size
+        time.sleep(10 * STEP_S)
+        assert (folder / STEPS_FILE).stat().st_size <= at_cancel + 2
+        assert 3 <= at_cancel < 90
     finally:
         fleet.stop()
