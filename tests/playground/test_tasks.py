@@ -57,7 +57,7 @@ async def test_replace_and_edit(person: Person, word: str, task: str) -> None:
     assert (job["task"], job["parameters"]["prompt"]) == (task, "a red glass disc")
 
 
-async def test_insert_with_a_reference_and_its_own_mask(person: Person) -> None:
+async def test_insert_with_a_reference_and_its_own_mask_and_again(person: Person) -> None:
     await person.open_sample()
     await person.click(DISC)
     await person.choose_task("Insert")
@@ -83,6 +83,15 @@ async def test_insert_with_a_reference_and_its_own_mask(person: Person) -> None:
     job = await finish(person)
     assert len(job["parameters"]["references"]) == 1
     assert person.server_mask(job["parameters"]["reference_mask"]).any()
+
+    await person.page.locator("#reference-drop").click()
+    await expect(person.page.locator("#reference-chosen")).to_be_hidden()
+    await person.page.get_by_role("button", name="Edit again").first.click()
+    await expect(person.page.locator("#reference-name")).to_contain_text("marked", timeout=SLOW_MS)
+    again = await finish(person)
+    for field in ("references", "reference_mask", "seed"):
+        assert again["parameters"][field] == job["parameters"][field]
+    assert again["output"][0]["sha256"] == job["output"][0]["sha256"]
 
 
 async def test_generate_needs_no_picture_but_words(person: Person) -> None:
