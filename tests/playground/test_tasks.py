@@ -57,10 +57,8 @@ async def test_replace_and_edit(person: Person, word: str, task: str) -> None:
     assert (job["task"], job["parameters"]["prompt"]) == (task, "a red glass disc")
 
 
-async def test_insert_with_a_reference_and_its_own_mask_and_again(person: Person) -> None:
-    await person.open_sample()
-    await person.click(DISC)
-    await person.choose_task("Insert")
+async def choose_marked_reference(person: Person) -> None:
+    """A red square on white, the brush drawn over its middle."""
     out = io.BytesIO()
     picture = Image.new("RGB", (200, 160), "white")
     picture.paste((200, 20, 20), (60, 40, 140, 120))
@@ -80,6 +78,13 @@ async def test_insert_with_a_reference_and_its_own_mask_and_again(person: Person
     await person.page.mouse.up()
     await expect(person.page.locator("#reference-name")).to_contain_text("marked", timeout=SLOW_MS)
     await dialog.get_by_role("button", name="Done").click()
+
+
+async def test_insert_with_a_reference_and_its_own_mask_and_again(person: Person) -> None:
+    await person.open_sample()
+    await person.click(DISC)
+    await person.choose_task("Insert")
+    await choose_marked_reference(person)
     job = await finish(person)
     assert len(job["parameters"]["references"]) == 1
     assert person.server_mask(job["parameters"]["reference_mask"]).any()
