@@ -6,6 +6,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
+def has_body(scope: Scope) -> bool:
+    """Whether a request says that a body comes with it."""
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+
+
 class BodyLimitMiddleware:
     """Counts the bytes of a request's body and ends it with 413 at the limit."""
 
@@ -15,7 +20,7 @@ class BodyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on but a body that is too long."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not has_body(scope):
             await self._app(scope, receive, send)
             return
         received = 0

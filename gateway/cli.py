@@ -17,6 +17,7 @@ from gateway.app import create_app
 from gateway.cli_keys import keys
 from gateway.doctor import diagnose
 from gateway.edit_commands import app as edit_commands
+from gateway.http_server import server_options
 from gateway.image_work import keep_opencv_to_one_thread
 from gateway.interpreter import settle_memory, share_time
 from gateway.job_cli import jobs
@@ -24,7 +25,6 @@ from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
 from gateway.observability.logs import set_up_logs
 from gateway.picture_commands import app as picture_commands
 from gateway.settings import Settings
-from gateway.slow_clients import protection
 from gateway.worker import work
 from gateway.wrong_settings import wrong_settings
 
@@ -72,7 +72,7 @@ def serve(
         timeout_graceful_shutdown=10,
         log_config=None,
         server_header=False,
-        **protection(settings),
+        **server_options(settings),
     )
 
 

@@ -7,6 +7,7 @@ import logging
 import signal
 
 from gateway.edge import Edge
+from gateway.event_loop import run
 from gateway.runtime import running
 from gateway.settings import Settings
 
@@ -15,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 def work(settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT, then drain; blocks."""
-    asyncio.run(_work(settings))
+    run(_work(settings))
 
 
 async def _work(settings: Settings) -> None:

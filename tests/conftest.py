@@ -1,7 +1,9 @@
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from gateway.event_loop import new_event_loop
 from tests.served_logs import WATCHED
 
 
@@ -11,3 +13,8 @@ def no_secret_in_any_served_log() -> Iterator[None]:
     yield
     leaks = WATCHED.leaks()
     assert not leaks, "\n".join(leaks[:20])
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests run on the loop that the gateway runs on."""
+    return {"served": new_event_loop}

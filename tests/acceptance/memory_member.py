@@ -14,12 +14,13 @@ import uvicorn
 
 from gateway.app import create_app
 from gateway.edge import Edge
+from gateway.event_loop import run
+from gateway.http_server import server_options
 from gateway.inference import PaintEvent, PictureRequest, StepDone
 from gateway.inference_fake import FakeBackend
 from gateway.observability.logs import set_up_logs
 from gateway.runtime import running
 from gateway.settings import Settings
-from gateway.slow_clients import protection
 
 STEP_S = 0.3
 STEPS_FILE = "steps-taken"
@@ -57,11 +58,11 @@ def main() -> None:
     set_up_logs(settings.log_format)
     command, *options = sys.argv[1:]
     if command == "worker":
-        asyncio.run(work(settings))
+        run(work(settings))
         return
     works = "--no-worker" not in options
     app = create_app(settings, backend=backend(settings), works=works)
-    guards = protection(settings)
+    guards = server_options(settings)
     uvicorn.run(app, port=settings.port, timeout_graceful_shutdown=5, log_config=None, **guards)
 
 

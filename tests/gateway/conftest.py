@@ -17,13 +17,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.app import create_app
+from gateway.http_server import server_options
 from gateway.inference_fake import FakeBackend
 from gateway.job_engine import JobEngine
 from gateway.job_engine_memory import MemoryEngine
 from gateway.keys.api_key import KeyScope
 from gateway.keys.key_store import KeyStore
 from gateway.settings import Settings
-from gateway.slow_clients import protection
 from tests.gateway.held_jobs import close_queues
 from tests.gateway.log_watch import LogWatch
 from tests.gateway.picture_shelf import Shelf, open_shelf
@@ -88,7 +88,7 @@ async def serve(
 @asynccontextmanager
 async def serve_on_a_port(gateway: Gateway, **limits: Any) -> AsyncIterator[httpx.AsyncClient]:
     """The same app through a socket as `retouch serve` does it; streams arrive in pieces."""
-    guards = protection(Settings(**limits))
+    guards = server_options(Settings(**limits))
     config = uvicorn.Config(
         gateway.app, port=0, lifespan="off", log_level="warning", log_config=None, **guards
     )

@@ -132,7 +132,7 @@ async def closed_within(reader: asyncio.StreamReader, seconds: float) -> bytes:
     """What came until the server closed the connection."""
     try:
         return await asyncio.wait_for(reader.read(), seconds)
-    except ConnectionResetError:
+    except ConnectionError:
         return b""
 
 
