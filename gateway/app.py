@@ -25,6 +25,7 @@ from gateway.routes import (
     models,
     openai,
 )
+from gateway.routes.job_poll import JobPollMiddleware
 from gateway.runtime import running
 from gateway.settings import Settings, load_settings
 
@@ -73,6 +74,8 @@ def create_app(
             "logs": False,  # they would carry what was sent
         },
     )
+    if not edge.tracing.is_on:  # the spans of requests are FastAPI's
+        app.add_middleware(JobPollMiddleware)
     edge.guard(app, settings)
     for routes in ROUTES:
         app.include_router(routes.router)

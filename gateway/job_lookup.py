@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,8 +14,7 @@ from gateway.job_rows import events_of, job_of, past_events, whole_job
 from gateway.job_tables import jobs
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """What tells a watcher or a worker whether something happened to a job."""
 
     events: int
@@ -26,14 +24,19 @@ class Change:
 
     def is_progress_since(self, other: Change | None) -> bool:
         """Whether nothing but events came since."""
-        return other is not None and other == replace(self, events=other.events)
+        return other is not None and other == self._replace(events=other.events)
 
 
-_marks = sa.select(jobs.c.id, jobs.c.events, jobs.c.status, jobs.c.ticket, jobs.c.attempts)
+marks = sa.select(jobs.c.id, jobs.c.events, jobs.c.status, jobs.c.ticket, jobs.c.attempts)
+"""What a `Change` is read from; whatever else of a job changes, one of these does too."""
+
+_MARKS_OF = marks.where(jobs.c.id.in_(sa.bindparam("job_ids", expanding=True)))
 
 
-def _change_of(row: Any) -> Change:
-    return Change(row.events, JobStatus(row.status), row.ticket, row.attempts)
+def change_of(row: Any) -> Change:
+    """The mark that a row of `marks` holds."""
+    _, events, status, ticket, attempts, *_ = row  # by place: hundreds are read at a time
+    return Change(events, JobStatus(status), ticket, attempts)
 
 
 def get(database: JobDatabase, job_id: str) -> Job:
@@ -77,15 +80,15 @@ def events_after(database: JobDatabase, job_id: str, after: int) -> list[JobEven
 def changes(database: JobDatabase, job_ids: Collection[str]) -> dict[str, Change]:
     """The marks of these jobs; those that are unknown are left out."""
     with database.reading() as connection:
-        rows = connection.execute(_marks.where(jobs.c.id.in_(list(job_ids))))
-        return {row.id: _change_of(row) for row in rows}
+        rows = connection.execute(_MARKS_OF, {"job_ids": list(job_ids)})
+        return {row[0]: change_of(row) for row in rows}
 
 
 def news(database: JobDatabase, job_id: str, after: int) -> tuple[list[JobEvent], Change | None]:
     """Events with an id above `after`, and the job's mark before them; None: it is unknown."""
     with database.reading() as connection:
-        row = connection.execute(_marks.where(jobs.c.id == job_id)).first()
-        return events_of(connection.execute(past_events(job_id, after))), row and _change_of(row)
+        row = connection.execute(marks.where(jobs.c.id == job_id)).first()
+        return events_of(connection.execute(past_events(job_id, after))), row and change_of(row)
 
 
 def find(connection: sa.Connection, job_id: str) -> Job:

@@ -7,19 +7,19 @@ from typing import Any
 from gateway.errors import NotFoundError
 from gateway.job import Job
 from gateway.job_desk import JobDesk
-from gateway.job_glance import Glance
 from gateway.pictures import Pictures
 from gateway.schemas import JobOutput, JobTimings, JobView
 
 
 async def view_of(job: Job, jobs: JobDesk, pictures: Pictures) -> JobView:
     """The job with its place in line, its addresses and what became of its mask."""
-    return await view_at(Glance(job, await jobs.queue_position(job)), jobs, pictures)
+    return await view_at(job, await jobs.queue_position(job), jobs, pictures)
 
 
-async def view_at(seen: Glance, jobs: JobDesk, pictures: Pictures) -> JobView:
-    """The same of a job that was just looked at."""
-    job = seen.job
+async def view_at(
+    job: Job, queue_position: int | None, jobs: JobDesk, pictures: Pictures
+) -> JobView:
+    """The same of a job whose place is known."""
     base = f"/v1/jobs/{job.id}"
     eta = await jobs.eta(job)
     return JobView(
@@ -30,7 +30,7 @@ async def view_at(seen: Glance, jobs: JobDesk, pictures: Pictures) -> JobView:
         progress=job.progress,
         step=job.step,
         total_steps=job.total_steps,
-        queue_position=seen.queue_position,
+        queue_position=queue_position,
         eta_s=round(eta.p50_s, 1) if eta else None,
         eta_p90_s=round(eta.p90_s, 1) if eta else None,
         created_at=job.created_at,

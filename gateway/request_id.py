@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,17 +26,17 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = Request(scope, receive)
-        sent = request.headers.get("x-request-id", "")[:_MAX_LENGTH]
-        request_id = request.state.request_id = sent or f"{random.getrandbits(128):032x}"
+        request_id = _sent_id(scope) or f"{random.getrandbits(128):032x}"
+        scope.setdefault("state", {})["request_id"] = request_id
         current_request_id.set(request_id)
+        header = (b"x-request-id", request_id.encode("latin-1"))
         started = False
 
         async def identified(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                message["headers"] = [*message["headers"], header]
             await send(message)
 
         try:
@@ -46,5 +45,12 @@ class RequestIdMiddleware:
             logger.exception("request %s failed", request_id, extra={"event": "request_failed"})
             if started:
                 raise
-            response = await problem.unexpected_error(request, error)
+            response = await problem.unexpected_error(Request(scope, receive), error)
             await response(scope, receive, identified)
+
+
+def _sent_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return str(value[:_MAX_LENGTH], "latin-1")
+    return ""

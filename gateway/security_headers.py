@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
-_CLOSED = "default-src 'none'; frame-ancestors 'none'; sandbox"
+_CLOSED = b"default-src 'none'; frame-ancestors 'none'; sandbox"
 """An answer of the API is never a page, whatever bytes somebody uploaded."""
+_UNLESS_SAID = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", _CLOSED),
+)
 
 
 class SecurityHeadersMiddleware:
@@ -25,11 +26,9 @@ class SecurityHeadersMiddleware:
 
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _ALWAYS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
-                headers.setdefault("Content-Security-Policy", _CLOSED)
+                said = {name for name, _ in message["headers"]}
+                added = [header for header in _UNLESS_SAID if header[0] not in said]
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         await self._app(scope, receive, secured)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.observability.metrics import GatewayMetrics
 
 logger = logging.getLogger("gateway.requests")
 _QUIET = ("/health/live", "/health/ready", "/metrics")
+_POLLED = ("/v1/jobs/{job_id}", "/api/generate/status/{task_id}")
+"""Asked for once a second by whoever waits: told of at INFO only where the answer is an error."""
 
 
 class RequestWatchMiddleware:
@@ -32,8 +33,9 @@ class RequestWatchMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                took = f"request;dur={1000 * (time.perf_counter() - started):.1f}"
-                MutableHeaders(scope=message).setdefault("Server-Timing", took)
+                if all(name != b"server-timing" for name, _ in message["headers"]):
+                    took = b"request;dur=%.1f" % (1000 * (time.perf_counter() - started))
+                    message["headers"] = [*message["headers"], (b"server-timing", took)]
             await send(message)
 
         try:
@@ -45,7 +47,10 @@ class RequestWatchMiddleware:
         # Paths have ids in them, without number; routes are few.
         route = getattr(scope.get("route"), "path", "unknown")
         self._metrics.request_done(_method(scope), route, status, seconds)
-        level = logging.DEBUG if scope["path"] in _QUIET else logging.INFO
+        is_poll = route in _POLLED and scope["method"] == "GET" and status < 400
+        level = logging.DEBUG if is_poll or scope["path"] in _QUIET else logging.INFO
+        if not logger.isEnabledFor(level):
+            return
         path = scope["path"][:200]
         words = "%s %s %d in %.1f ms"
         members = {

@@ -17,11 +17,12 @@ from gateway.generation import TASK_MODELS
 from gateway.heartbeat import with_heartbeats
 from gateway.job import Job, JobEvent, JobFailure, JobStatus, OnceKey
 from gateway.job_pictures import resolve_pictures
-from gateway.job_view import view_at, view_of
+from gateway.job_view import view_of
 from gateway.keys.owner import current_owner
 from gateway.multipart import read_body
 from gateway.picture_response import PictureResponse
 from gateway.pictures import Pictures
+from gateway.routes.job_poll import job_now
 from gateway.schemas import JobList, JobRequest, JobView
 from gateway.server_timing import timing_headers
 
@@ -115,16 +116,12 @@ async def list_jobs(
     return JobList(data=shown, has_more=len(found) > limit)
 
 
-@router.get("/{job_id}")
-async def get_job(
-    job_id: str, services: ServicesDep, response: Response, wait: Wait = 0
-) -> JobView:
+@router.get("/{job_id}", response_model=JobView)
+async def get_job(job_id: str, services: ServicesDep, wait: Wait = 0) -> Response:
     """The job as it is now, or when it ends."""
     if wait:
         await services.jobs.wait(job_id, timeout_s=wait)
-    seen = await services.jobs.glance(job_id)
-    response.headers.update(timing_headers(seen.job))
-    return await view_at(seen, services.jobs, services.pictures)
+    return await job_now(job_id, services)
 
 
 @router.post("/{job_id}/cancel")

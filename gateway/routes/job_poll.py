@@ -1,0 +1,67 @@
+"""The shortest way to a job for those who ask again and again: `GET /v1/jobs/{id}`, nothing more.
+
+The route is found, checked and documented by FastAPI as all others are. Finding it and its
+dependencies takes several times as long as the answer, and pages ask for it once a second.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway import problem
+from gateway.dependencies import Services
+from gateway.errors import RetouchError
+from gateway.job_view import view_at
+from gateway.server_timing import timing_headers
+
+_PATH = re.compile(r"/v1/jobs/(job_[0-9a-z]{1,60})")
+
+
+async def job_now(job_id: str, services: Services) -> Response:
+    """The job as it is.
+
+    Raises:
+        NotFoundError: no such job, or another key's.
+        StoreUnavailableError: the job database does not answer.
+    """
+    seen = await services.jobs.glance(job_id)
+    view = await view_at(seen.job, seen.queue_position, services.jobs, services.pictures)
+    # Valid as it was made: FastAPI would check it a second time.
+    text = view.model_dump_json()
+    return Response(text, headers=timing_headers(seen.job), media_type="application/json")
+
+
+@dataclass(frozen=True)
+class _Route:
+    """What metrics and logs call the route."""
+
+    path: str = "/v1/jobs/{job_id}"
+
+
+class JobPollMiddleware:
+    """Answers polls itself, behind keys and limits; pure ASGI."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or pass it on."""
+        found = _PATH.fullmatch(scope["path"]) if _asks_for_all(scope) else None
+        if found is None:
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = _Route()
+        try:
+            response = await job_now(found[1], scope["app"].state.services)
+        except RetouchError as error:
+            response = await problem.retouch_error(Request(scope, receive), error)
+        await response(scope, receive, send)
+
+
+def _asks_for_all(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]
