@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from preprocessing.arrays import Doubles, Image, Integers
+from preprocessing.arrays import Doubles, Floats, Image, Integers
 from preprocessing.crop import Box
 
 MIN_CORRELATION = 0.6
@@ -51,12 +51,16 @@ class Motion:
         x0, y0, x1, y1 = box or (0, 0, width, height)
         if self.is_still:
             return painted if box is None else painted[y0:y1, x0:x1]
+        size_wh = x1 - x0, y1 - y0
         matrix = matrix_of(self.shift, self.scale, (width, height))
         matrix[:, 2] += self.scale * np.array([x0, y0])
+        if abs(self.scale - 1) * max(size_wh) / 2 < _STILL_PX:
+            middle = (np.array(size_wh) - 1) / 2
+            return _shifted(painted, matrix[:, 2] + (self.scale - 1) * middle, size_wh)
         moved = cv2.warpAffine(
             painted,
             matrix,
-            (x1 - x0, y1 - y0),
+            size_wh,
             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
@@ -91,3 +95,40 @@ def values_at(
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(seen[0])
+
+
+def _shifted(picture: Image, corner: Doubles, size_wh: tuple[int, int]) -> Image:
+    """What of a picture is seen from a place between pixels on; edges are continued.
+
+    Without a zoom the weights of the cubic are the same everywhere: once along and once across
+    takes a quarter of the time that a warp does, which looks 16 pixels up for each.
+    """
+    start = np.floor(corner).astype(int)
+    left, top = (int(edge) - 1 for edge in start)
+    right, bottom = left + size_wh[0] + 3, top + size_wh[1] + 3
+    height, width = picture.shape[:2]
+    inner = picture[
+        min(max(top, 0), height - 1) : max(bottom, 1), min(max(left, 0), width - 1) : max(right, 1)
+    ]
+    missing = max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width)
+    if any(missing):
+        inner = np.asarray(cv2.copyMakeBorder(inner, *missing, cv2.BORDER_REPLICATE), np.uint8)
+    across, along = (_cubic(float(part)) for part in corner - start)
+    mixed = cv2.sepFilter2D(inner, -1, across, along, anchor=(1, 1))
+    return np.asarray(mixed[1:-2, 1:-2], np.uint8)
+
+
+def _cubic(part: float) -> Floats:
+    """Weights of the pixels at -1, 0, 1 and 2 for a place between 0 and 1.
+
+    Keys' convolution with a = -0.75, as OpenCV's INTER_CUBIC (Keys: Cubic convolution
+    interpolation for digital image processing, 1981).
+    """
+    a = -0.75
+    far, near = 1 + part, 1 - part
+    weights = [
+        ((a * far - 5 * a) * far + 8 * a) * far - 4 * a,
+        ((a + 2) * part - (a + 3)) * part * part + 1,
+        ((a + 2) * near - (a + 3)) * near * near + 1,
+    ]
+    return np.array([*weights, 1 - sum(weights)], np.float32)

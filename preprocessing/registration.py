@@ -122,23 +122,31 @@ def _pyramid(one: Floats, two: Floats, ring: Mask) -> list[_Level]:
 def _descend(
     level: _Level, shift: Doubles, scale: float, tolerance_px: float
 ) -> tuple[Doubles, float]:
-    """Improve shift and scale at one level of the pyramid until they change by less."""
+    """Improve shift and scale at one level of the pyramid until they change by less.
+
+    Weights after Huber, each step's from what the step before had left, keep objects that the
+    generator changed from counting.
+    """
     height, width = level.one.shape
     rows, columns = _telling(level)
     if len(rows) < MIN_PIXELS // 8:
         return shift, scale
     half = max(width, height) / 2
-    spot = np.stack([columns - (width - 1) / 2, rows - (height - 1) / 2], 1) / half
-    wanted = level.one[rows, columns].astype(np.float64)
+    across, along = (columns - (width - 1) / 2) / half, (rows - (height - 1) / 2) / half
     planes = cv2.merge([level.two, *_slopes(level.two)])
-    for _ in range(_ROUNDS):
+    jacobian = np.empty((5, len(rows)))
+    np.negative(level.one[rows, columns], out=jacobian[3])
+    jacobian[4] = -1
+    weight = np.ones(len(rows))
+    for round_number in range(_ROUNDS):
         seen = values_at(planes, rows, columns, _matrix(shift, scale, level))
-        value, dx, dy = (seen[:, channel].astype(np.float64) for channel in range(3))
-        zoom = dx * spot[:, 0] + dy * spot[:, 1]
-        change = _solve(np.stack([dx, dy, zoom, -wanted, -np.ones_like(value)], 1), value)
+        value, jacobian[0], jacobian[1] = seen.T.astype(np.float64)
+        jacobian[2] = jacobian[0] * across + jacobian[1] * along
+        change = _solve(jacobian, value, weight)
         shift, scale = shift + change[:2], scale + change[2] / half
-        if np.abs(change[:3]).max() < tolerance_px:
+        if round_number and np.abs(change[:3]).max() < tolerance_px:
             break
+        weight = _huber(np.abs(change @ jacobian + value))
     return shift, scale
 
 
@@ -151,27 +159,26 @@ def _slopes(picture: Floats) -> tuple[Floats, Floats]:
 
 def _telling(level: _Level) -> tuple[Integers, Integers]:
     """The ring's pixels that say most about motion: those with the steepest surroundings."""
-    rows, columns = np.nonzero(level.weight > 0.5)
-    if len(rows) <= _SAMPLES:
-        return rows, columns
-    dx, dy = (slope[rows, columns] for slope in _slopes(level.one))
-    count = min(len(rows), _SPREAD * _SAMPLES)
-    steepest = np.sort(np.argpartition(dx * dx + dy * dy, -count)[-count:])
-    steepest = steepest[:: max(1, count // _SAMPLES)]
-    return rows[steepest], columns[steepest]
+    places = np.flatnonzero(level.weight > 0.5)
+    if len(places) > _SAMPLES:
+        dx, dy = (slope.ravel()[places] for slope in _slopes(level.one))
+        count = min(len(places), _SPREAD * _SAMPLES)
+        steepest = np.sort(np.argpartition(dx * dx + dy * dy, -count)[-count:])
+        places = places[steepest[:: max(1, count // _SAMPLES)]]
+    rows, columns = np.divmod(places, level.one.shape[1])
+    return rows, columns
 
 
-def _solve(jacobian: Doubles, target: Doubles) -> Doubles:
-    """The step for target + J step = 0, robust; columns are x, y, zoom, gain and offset."""
-    weight = np.ones_like(target)
-    step = np.zeros(jacobian.shape[1])
-    for _ in range(2):
-        weighted = jacobian * weight[:, None]
-        step = -_well_determined(weighted.T @ jacobian, weighted.T @ target)
-        residual = np.abs(jacobian @ step + target)
-        knee = max(0.5, 2 * float(np.median(residual)))
-        weight = np.minimum(1, knee / np.maximum(residual, 1e-9))
-    return step
+def _solve(jacobian: Doubles, target: Doubles, weight: Doubles) -> Doubles:
+    """The step for target + step J = 0; the rows of J are x, y, zoom, gain and offset."""
+    weighted = jacobian * weight
+    return -_well_determined(weighted @ jacobian.T, weighted @ target)
+
+
+def _huber(residual: Doubles) -> Doubles:
+    """Weights of pixels that are so far off."""
+    knee = max(0.5, 2 * float(np.median(residual)))
+    return np.minimum(1, knee / np.maximum(residual, 1e-9))
 
 
 def _well_determined(left: Doubles, right: Doubles) -> Doubles:
@@ -212,7 +219,8 @@ def _correlation(one: Floats, two: Floats) -> float:
         return 0.0
     a, b = _standardised(one), _standardised(two)
     differences = np.abs(a - b)
-    kept = differences <= np.quantile(differences, 0.9)
+    tenth = len(differences) // 10
+    kept = differences <= np.partition(differences, -tenth - 1)[-tenth - 1]
     a, b = _standardised(a[kept]), _standardised(b[kept])
     return float(a @ b) / len(a)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from preprocessing.arrays import Doubles, Image, Integers, Mask
 from preprocessing.colour_difference import ciede2000, lab
+from preprocessing.masks import bounding_box
 
 GAP_PX = 2
 """Left out next to the mask: edges there belong to what was edited (the VAE's blur, shadows)."""
@@ -25,6 +26,7 @@ FLAT_LEVELS = 6.0
 _SAMPLES = 2_000
 _DARK, _BRIGHT = 4, 251  # beyond, channels are clipped and no longer follow a gain
 _MAX_GAIN, _MAX_OFFSET = 1.4, 32.0
+_SAME_GAIN = 2e-4  # a twentieth of a level at most
 _OFFSET_STIFFNESS = 0.02  # a flat ring cannot tell offset from gain: then it is gain
 
 
@@ -60,16 +62,21 @@ def ring_around(mask: Mask, *, gap_px: int = GAP_PX, width_px: int = WIDTH_PX) -
     """
     if not mask.any():
         return np.ones_like(mask)
-    outside = (~mask).view(np.uint8)
-    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_5)  # to 2 %
-    return np.asarray((distance > gap_px) & (distance <= gap_px + width_px))
+    reach = gap_px + width_px + 1  # the distance is right to 2 %
+    x0, y0, x1, y1 = bounding_box(mask) or (0, 0, 0, 0)
+    near = np.s_[max(0, y0 - reach) : y1 + reach, max(0, x0 - reach) : x1 + reach]
+    outside = (~mask[near]).view(np.uint8)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_5)
+    ring = np.zeros_like(mask)
+    ring[near] = (distance > gap_px) & (distance <= gap_px + width_px)
+    return ring
 
 
 def places_on(ring: Mask) -> Places:
     """Some thousand pixels of a ring, evenly picked: more do not tell more."""
-    rows, columns = np.nonzero(ring)
-    step = max(1, len(rows) // _SAMPLES)
-    return rows[::step], columns[::step]
+    inside = np.flatnonzero(ring)
+    rows, columns = np.divmod(inside[:: max(1, len(inside) // _SAMPLES)], ring.shape[1])
+    return rows, columns
 
 
 def estimate_cast(original: Image, painted: Image) -> ColourCast:
@@ -113,7 +120,10 @@ def _line(painted: Image, original: Image) -> tuple[float, float]:
     x, y = painted[usable].astype(np.float64), original[usable].astype(np.float64)
     gain, offset, weight = 1.0, 0.0, np.ones_like(x)
     for _ in range(5):
+        before = gain, offset
         gain, offset = _weighted_line(x, y, weight)
+        if abs(gain - before[0]) < _SAME_GAIN and abs(offset - before[1]) < 255 * _SAME_GAIN:
+            break
         residual = np.abs(gain * x + offset - y)
         knee = max(1.0, 2 * float(np.median(residual)))
         weight = np.minimum(1, knee / np.maximum(residual, 1e-9))
@@ -124,7 +134,9 @@ def _line(painted: Image, original: Image) -> tuple[float, float]:
 def _weighted_line(x: Doubles, y: Doubles, weight: Doubles) -> tuple[float, float]:
     total = weight.sum()
     stiff = _OFFSET_STIFFNESS * total
-    left = np.array([[(weight * x * x).sum(), (weight * x).sum()], [(weight * x).sum(), total]])
-    left[1, 1] += stiff
-    gain, offset = np.linalg.solve(left, [(weight * x * y).sum(), (weight * y).sum()])
-    return float(gain), float(offset)
+    weighted = weight * x
+    # Cramer's rule: for two unknowns a call of a solver takes longer than all else.
+    xx, x1, xy, y1 = weighted @ x, weighted.sum(), weighted @ y, weight @ y
+    determinant = xx * (total + stiff) - x1 * x1
+    gain = (xy * (total + stiff) - x1 * y1) / determinant
+    return float(gain), float((xx * y1 - x1 * xy) / determinant)

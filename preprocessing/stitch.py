@@ -78,12 +78,19 @@ def stitch(
     inside = binarise(levels)
     touched = levels > 0 if preserve is Preserve.SOFT else inside
     reach_px = feather_px if preserve is Preserve.SOFT else 0
-    wanted = _grown(bounding_box(touched[part]), reach_px, (x1 - x0, y1 - y0))
-    aligned = align(original[part], painted, inside[part], wanted)
+    size_wh = x1 - x0, y1 - y0
+    # One pixel of outside around what changes tells the blend where its edges are.
+    box = _grown(bounding_box(touched[part]) or (0, 0, 1, 1), reach_px + 1, size_wh)
+    aligned = align(original[part], painted, inside[part])
+    near = np.s_[y0 + box[1] : y0 + box[3], x0 + box[0] : x0 + box[2]]
     blended = blend_into(
-        whole[part], aligned.painted, levels[part], feather_px=feather_px, preserve=preserve
+        whole[near],
+        aligned.shown(size_wh, box),
+        levels[near],
+        feather_px=feather_px,
+        preserve=preserve,
     )
-    largest = blended.largest_change(original[part], whole[part])
+    largest = blended.largest_change(original[near], whole[near])
     zoom_x, zoom_y = (x1 - x0) / painted.shape[1], (y1 - y0) / painted.shape[0]
     motion, difference = aligned.motion, aligned.difference
     preservation = Preservation(
@@ -102,26 +109,44 @@ def stitch(
 
 @dataclass(frozen=True, eq=False)
 class Aligned:
-    """A painted picture without what the generator did to the whole of it."""
+    """What the generator did to the whole of a picture, and the picture without it."""
 
     painted: Image
-    """At its own size, aligned in the mask and its margin."""
+    """As it was given, (h, w, 3) uint8."""
     motion: Motion
-    """What was undone."""
+    """As it was found."""
+    undone: Motion
+    """What of it is undone: nothing where the pictures are not related."""
+    cast: ColourCast
+    """Undone too."""
     difference: float | None
     """Mean CIEDE2000 left on the ring; None where there is no ring."""
     is_related: bool
     """Whether the ring shows the original, or nothing that could tell."""
 
+    def shown(self, size_wh: tuple[int, int], box: Box) -> Image:
+        """A box of the picture at another size, without what was done; not to be written to.
 
-def align(original: Image, painted: Image, mask: Mask, box: Box | None = None) -> Aligned:
-    """Undo what the generator did to the whole picture.
+        Args:
+            size_wh: sides of the original.
+            box: xyxy in the original.
+        """
+        height, width = self.painted.shape[:2]
+        if (width, height) == size_wh:
+            return self.cast.undo(self.undone.undo(self.painted, box))
+        x0, y0, x1, y1 = own = _scaled(box, size_wh, (width, height))
+        freed = self.painted.copy()
+        freed[y0:y1, x0:x1] = self.cast.undo(self.undone.undo(self.painted, own))
+        return resized(freed, size_wh)[box[1] : box[3], box[0] : box[2]]
+
+
+def align(original: Image, painted: Image, mask: Mask) -> Aligned:
+    """Find what the generator did to the whole picture.
 
     Args:
         original: (H, W, 3) uint8.
         painted: (h, w, 3) uint8, the same picture at another size.
         mask: (H, W) bool, where they may differ.
-        box: xyxy of what of the original is going to be replaced; None for all of it.
     """
     width, height = painted.shape[1], painted.shape[0]
     reduced = max(1.0, max(width, height) / ALIGN_SIDE)
@@ -129,42 +154,30 @@ def align(original: Image, painted: Image, mask: Mask, box: Box | None = None) -
     wanted, small = resized(original, small_wh), resized(painted, small_wh)
     ring = ring_around(resize_mask(mask, small_wh), width_px=round(WIDTH_PX / reduced))
     found = estimate_motion(wanted, small, ring)
-    motion = replace(found, shift=(found.shift[0] * reduced, found.shift[1] * reduced))
     places = places_on(ring)
     before, after = wanted[places], small[places]
     # A wall or a clear sky has nothing to align by, but its colour must meet the original's.
     has_no_detail = is_flat(before) and is_flat(after)
+    undone, cast = Motion(), ColourCast()
+    motion = replace(found, shift=(found.shift[0] * reduced, found.shift[1] * reduced))
     if found.is_trusted or has_no_detail:
         after = found.undone_at(small, *places)
-        cast = estimate_cast(before, after)
+        undone, cast = motion, estimate_cast(before, after)
         after = cast.undo(after)
-        painted = _undone(painted, motion, cast, _scaled(box, mask.shape, (width, height)))
     difference = mean_difference(before, after)
     is_related = found.is_trusted or has_no_detail or difference is None
-    return Aligned(painted, motion, difference, is_related)
+    return Aligned(painted, motion, undone, cast, difference, is_related)
 
 
-def _undone(painted: Image, motion: Motion, cast: ColourCast, box: Box | None) -> Image:
-    """Freed of motion and cast in a box; the rest as it was."""
-    x0, y0, x1, y1 = box or (0, 0, painted.shape[1], painted.shape[0])
-    freed = painted.copy()
-    freed[y0:y1, x0:x1] = cast.undo(motion.undo(painted, (x0, y0, x1, y1)))
-    return freed
-
-
-def _grown(box: Box | None, px: int, size_wh: tuple[int, int]) -> Box | None:
+def _grown(box: Box, px: int, size_wh: tuple[int, int]) -> Box:
     """A box with a margin, within a picture of a size."""
-    if box is None:
-        return None
     x0, y0, x1, y1 = box
     return max(0, x0 - px), max(0, y0 - px), min(size_wh[0], x1 + px), min(size_wh[1], y1 + px)
 
 
-def _scaled(box: Box | None, shape_hw: tuple[int, ...], size_wh: tuple[int, int]) -> Box | None:
+def _scaled(box: Box, from_wh: tuple[int, int], size_wh: tuple[int, int]) -> Box:
     """A box of a picture at another size, with a margin for resampling."""
-    if box is None or shape_hw == size_wh[::-1]:
-        return box
-    zoom_x, zoom_y = size_wh[0] / shape_hw[1], size_wh[1] / shape_hw[0]
+    zoom_x, zoom_y = size_wh[0] / from_wh[0], size_wh[1] / from_wh[1]
     x0, y0 = int(box[0] * zoom_x), int(box[1] * zoom_y)
     x1, y1 = int(box[2] * zoom_x) + 1, int(box[3] * zoom_y) + 1
     return _grown((x0, y0, x1, y1), _MARGIN_PX, size_wh)

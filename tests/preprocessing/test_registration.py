@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,6 +67,28 @@ def test_what_is_undone_in_a_box_or_at_places_is_undone_alike(motion):
     np.testing.assert_array_equal(motion.undo(CAT, (50, 20, 90, 75)), whole[20:75, 50:90])
     differences = motion.undone_at(CAT, *PLACES).astype(int) - whole[PLACES]
     assert np.abs(differences).max() <= 2  # two routines of OpenCV
+
+
+@pytest.mark.parametrize("shift", [(0.5, -0.25), (3.4, 2.0), (-7.3, 5.9), (1.0, 0.0)])
+@pytest.mark.parametrize("box", [None, (0, 0, 60, 40), (380, 250, 451, 300), (120, 90, 240, 160)])
+def test_a_shift_alone_is_undone_as_a_warp_would(shift, box):
+    height, width = CAT.shape[:2]
+    x0, y0, x1, y1 = box or (0, 0, width, height)
+    matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
+    how = {"flags": cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
+    warped = cv2.warpAffine(CAT, matrix, (width, height), **how)[y0:y1, x0:x1]
+    undone = Motion(shift).undo(CAT, box)
+    assert undone.shape == warped.shape
+    # A warp looks places up in steps of 1/32 of a pixel.
+    assert np.abs(undone.astype(int) - warped).mean() < 0.5
+    assert np.abs(undone.astype(int) - warped).max() < 12
+
+
+def test_a_small_box_far_from_the_centre_moves_as_the_zoom_says():
+    box = 200, 0, 216, 16
+    whole = Motion((0.3, 0.2), 1.002).undo(CAT).astype(int)[:16, 200:216]
+    assert np.abs(Motion((0.3, 0.2), 1.002).undo(CAT, box) - whole).mean() < 0.5
+    assert np.abs(Motion((0.3, 0.2)).undo(CAT, box) - whole).mean() > 1
 
 
 @pytest.mark.parametrize("other", ["noise", "flat", "another picture"])
