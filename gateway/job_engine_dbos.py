@@ -18,9 +18,11 @@ from datetime import UTC, datetime, timedelta
 from typing import ParamSpec, TypeVar
 
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+from dbos._dbos import _get_dbos_instance
 from dbos._error import DBOSException
 from sqlalchemy.exc import DBAPIError
 
+from gateway.empty_looks import spare_empty_looks
 from gateway.errors import StoreUnavailableError
 from gateway.job import Ticket
 from gateway.job_engine import Run
@@ -86,6 +88,7 @@ class DbosEngine:
         with _translated(), _undone_on_failure():
             # On the loop's own thread, so that workflows run on this loop; nothing waits yet.
             DBOS.launch()
+            spare_empty_looks(_get_dbos_instance()._sys_db)
             await self._in_thread(self._register_queues)
         self._launched = True
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from dbos import DBOS
+from dbos._dbos import _get_dbos_instance
 
 from gateway import job_durations
 from gateway.job import Job, JobPriority, JobResult, JobStatus
@@ -207,3 +209,19 @@ async def of(found: Awaitable[object], wanted: object) -> bool:
 
 async def status_of(queue: JobQueue, job: Job) -> JobStatus:
     return (await queue.get(job.id)).status
+
+
+async def test_an_empty_line_is_looked_at_with_one_question(url: str) -> None:
+    async with opened(url, None):
+        system, asked = _get_dbos_instance()._sys_db, []
+        await asyncio.sleep(0.5)  # until the queues' threads have begun
+
+        @sa.event.listens_for(system.engine, "before_cursor_execute")
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            asked.append(statement)
+
+        await asyncio.sleep(1)
+        # A full look, of which there would be ten, reads both of these.
+        assert len([text for text in asked if "application_versions" in text]) < 3, asked
+        assert len([text for text in asked if "queues" in text.partition("FROM")[2]]) < 6, asked
+        assert len([text for text in asked if "queue_name = " in text]) > 2, asked
