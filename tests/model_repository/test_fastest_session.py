@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mask_serving.fastest_session import faster_if_equal
+from mask_serving.fastest_session import faster_if_equal, threads_each
 from mask_serving.fastsam import same_answers
 
 
@@ -38,6 +40,17 @@ def test_the_faster_is_taken(other: Session, taken: bool) -> None:
 
 def test_a_fast_one_that_answers_otherwise_is_not() -> None:
     assert faster_if_equal(USUAL, Session(0.001, 1.1), {}) is USUAL
+
+
+@pytest.mark.parametrize(
+    ("processors", "counts", "threads"), [(8, (2,), 4), (2, (1, 2), 1), (8, (1,), 0)]
+)
+def test_instances_share_the_processors(
+    processors: int, counts: tuple[int, ...], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    config = {"instance_group": [{"count": count} for count in counts]}
+    assert threads_each({"model_config": json.dumps(config)}) == threads
 
 
 def answer_of_fastsam(seed: int = 0) -> list[np.ndarray]:
