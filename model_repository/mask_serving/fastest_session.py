@@ -46,8 +46,8 @@ def open_fastest(
     if OPENVINO not in onnxruntime.get_available_providers():
         return usual
     try:
-        device = {"device_type": "CPU"} | ({"num_of_threads": str(threads)} if threads else {})
-        other = _open(graph, [(OPENVINO, device), "CPUExecutionProvider"], threads)
+        processor = {"device_type": "CPU"} | ({"num_of_threads": str(threads)} if threads else {})
+        other = _open(graph, [(OPENVINO, processor), "CPUExecutionProvider"], threads)
         return faster_if_equal(usual, other, example, agree)
     except Exception:
         logger.exception("OpenVINO cannot run %s; ONNX Runtime's own engine does", graph)
