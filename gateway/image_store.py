@@ -123,6 +123,7 @@ class ImageStore:
                 await self._keep(image, data)
             if not begun.is_written or image.id in begun.removed:
                 await self._outlive_removals(image, data)
+            self._recent.note_seen(image)
         return begun.images
 
     async def _outlive_removals(self, image: StoredImage, data: bytes) -> None:
@@ -150,7 +151,7 @@ class ImageStore:
         return image
 
     def recall(self, image_id: str) -> StoredImage | None:
-        """The record that whoever asks had before, without a look; call `require_here` then.
+        """The record that whoever asks put or had before, without a look; call `require_here` then.
 
         None where it is not remembered, and in a store that is no folder.
         """

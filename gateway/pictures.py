@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pybase64
 
 from gateway.errors import ImageInvalidError
-from gateway.image_store import ImageStore, StoredImage
+from gateway.image_store import BegunPut, ImageStore, NewImage, StoredImage
 from gateway.image_work import image_work
 from gateway.rejections import rejections
 from preprocessing import codec, masks
@@ -54,14 +54,8 @@ class Pictures:
         Raises:
             RetouchError: it cannot be read, or is over a limit; nothing was kept.
         """
-        decoded = await image_work(self._decode, data, pointer)
-        stored = await self.store.put(
-            data,
-            width=decoded.width,
-            height=decoded.height,
-            format=decoded.header.format,
-            warnings=decoded.warnings,
-        )
+        decoded, begun = await image_work(self._begin_taking_in, data, pointer)
+        (stored,) = await self.store.end_put(begun)
         self._remember(stored.id, decoded)
         return stored
 
@@ -143,6 +137,20 @@ class Pictures:
         self._recent.pop(image_id, None)
         self._recent_levels.pop(image_id, None)
         await self.store.delete(image_id)
+
+    def _begin_taking_in(
+        self, data: bytes, pointer: str | None
+    ) -> tuple[codec.DecodedImage, BegunPut]:
+        """In the thread that decodes it, which has it at hand."""
+        decoded = self._decode(data, pointer)
+        new = NewImage(
+            data=data,
+            width=decoded.width,
+            height=decoded.height,
+            format=decoded.header.format,
+            warnings=decoded.warnings,
+        )
+        return decoded, self.store.begin_put([new])
 
     def _remember(self, image_id: str, decoded: codec.DecodedImage) -> None:
         self._recent[image_id] = decoded

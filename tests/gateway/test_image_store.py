@@ -103,11 +103,12 @@ async def test_what_was_put_a_moment_ago_is_not_written_again_unless_it_is_gone(
     assert await other.content(image.id) == DATA
 
 
-async def test_a_recalled_picture_is_one_that_the_asker_saw_and_is_looked_for(
+async def test_a_recalled_picture_is_one_that_the_asker_put_or_saw_and_is_looked_for(
     tmp_path: Path,
 ) -> None:
     store, other = ImageStore.in_folder(tmp_path), ImageStore.in_folder(tmp_path)
-    image = await put(store)
+    image = await put(other)
+    assert other.recall(image.id) == image
     assert store.recall(image.id) is None
     await store.info(image.id)
     assert store.recall(image.id) == image
