@@ -2,9 +2,10 @@
 
     python -m benchmarks.peer_clicks [--rounds 3] [--concurrency 1 8 64] [--output peers.md]
 
-Every server gets the same pictures and must answer the same masks. The peers run the same network
-in their own process, with the product's own image work (peers/segmenter.py). Servers take turns
-within a round; the client is a process of its own. Needs `make .installed-perf`.
+Every server gets the same pictures. The peers run the same network in their own process: with the
+product's own image work (peers/segmenter.py), and then all must answer the same masks, or with the
+codecs of their tutorials. Servers take turns within a round; the client is a process of its own.
+Needs `make .installed-perf`.
 """
 
 from __future__ import annotations
@@ -19,38 +20,22 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.click_figures import DIRECT, GATEWAY, RoundFigures, section
 from benchmarks.clicks import PICTURES, ClickRun, new_pictures, photograph
 from benchmarks.direct_clicks import find_click, run_direct
-from benchmarks.figures import Spread, percentile, ratios, spread
-from benchmarks.flat_cpu import flat_table
+from benchmarks.figures import percentile
 from benchmarks.machine import Machine, describe
 from benchmarks.mask_clients import gateway_server, peer_server, run_clicks
 from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.peers.served import PEERS, served_peer
-from benchmarks.report import markdown_table, publish
+from benchmarks.peers.served import PEERS, TUTORIAL_PEERS, served_peer
+from benchmarks.report import publish
 from benchmarks.served_gateway import ServedGateway, other_process, served_gateway
 from preprocessing.codec import encode_jpeg
 
-DIRECT, GATEWAY = "direct Triton client", "gateway"
 RUN_TIMEOUT_S = 900.0
 LEAST_ROUNDS = 3
 """Medians of fewer say little; so many are run however long they take."""
-_HEADERS = ("server", "p50 ms", "p99 ms", "req/s", "req/s / direct", "server CPU ms")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundFigures:
-    """One server in one round; processor time is per request, Triton's included."""
-
-    server: str
-    concurrency: int
-    round: int
-    p50_ms: float
-    p99_ms: float
-    requests_per_s: float
-    cpu_ms: float
-    triton_cpu_ms: float = 0.0
-    """What of it was Triton's."""
+_CALM_CPU, _CALM_S, _CALM_AT_LATEST_S = 0.2, 2.0, 90.0
 
 
 @dataclass(frozen=True)
@@ -61,6 +46,8 @@ class Contender:
     processor_s: Callable[[], float]
     triton_s: Callable[[], float] = lambda: 0.0
     """Triton's share of it."""
+    counts: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    """Inferences and executions of its Triton so far."""
 
 
 def rounds_of(
@@ -100,8 +87,12 @@ def _round(
     for name in names[start:] + names[:start]:
         contender = contenders[name]
         before, triton_before = contender.processor_s(), contender.triton_s()
+        inferred, passed = contender.counts()
         run = contender.click(pictures, concurrency)
         used = contender.processor_s() - before
+        inferences, passes = (
+            n - m for n, m in zip(contender.counts(), (inferred, passed), strict=True)
+        )
         masks[name] = run.masks
         measured.append(
             RoundFigures(
@@ -113,12 +104,19 @@ def _round(
                 requests_per_s=len(pictures) / run.wall_s,
                 cpu_ms=used * 1000 / len(pictures),
                 triton_cpu_ms=(contender.triton_s() - triton_before) * 1000 / len(pictures),
+                batch=inferences / passes if passes else 0.0,
             )
         )
-    differing = [name for name in masks if masks[name] != masks[names[0]]]
-    if differing:
-        raise RuntimeError(f"masks differ from those of {names[0]}: {', '.join(differing)}")
+    for alike in (set(names) - set(TUTORIAL_PEERS), set(names) & set(TUTORIAL_PEERS)):
+        _require_equal({name: masks[name] for name in names if name in alike})
     return measured
+
+
+def _require_equal(masks: Mapping[str, list[str]]) -> None:
+    first = next(iter(masks), "")
+    differing = [name for name in masks if masks[name] != masks[first]]
+    if differing:
+        raise RuntimeError(f"masks differ from those of {first}: {', '.join(differing)}")
 
 
 def contenders_of(
@@ -142,11 +140,14 @@ def contenders_of(
         return run
 
     found = {
-        DIRECT: Contender(direct, gateway.triton_processor_s, gateway.triton_processor_s),
+        DIRECT: Contender(
+            direct, gateway.triton_processor_s, gateway.triton_processor_s, _counts(gateway)
+        ),
         GATEWAY: Contender(
             over_http(GATEWAY, gateway.url),
             lambda: gateway.processor_s() + gateway.triton_processor_s(),
             gateway.triton_processor_s,
+            _counts(gateway),
         ),
     }
     for name, (url, processor_s) in peers.items():
@@ -154,69 +155,19 @@ def contenders_of(
     return found
 
 
-def section(figures: Sequence[RoundFigures]) -> str:
-    """The Markdown: one table per concurrency, and how flat the processor time is over them."""
-    parts = []
-    for concurrency in dict.fromkeys(entry.concurrency for entry in figures):
-        servers = dict.fromkeys(entry.server for entry in figures)
-        rows = [table_row(figures, server, concurrency) for server in servers]
-        parts.append(f"Clients: {concurrency}\n\n{markdown_table(_HEADERS, rows)}")
-    parts.append(flat_table(cpu_by_clients(figures)))
-    return "\n\n".join(parts)
+def _counts(gateway: ServedGateway) -> Callable[[], tuple[int, int]]:
+    return lambda: gateway.counts("fastsam")
 
 
-def cpu_by_clients(figures: Sequence[RoundFigures]) -> dict[str, dict[int, float]]:
-    """Medians of the processor time per request, ms; the gateway's also apart from its Triton's.
-
-    Triton's falls where requests share a batch; what must not grow with the clients is the rest.
-    """
-    clients = list(dict.fromkeys(entry.concurrency for entry in figures))
-
-    def medians(server: str, cost: Callable[[RoundFigures], float]) -> dict[int, float]:
-        return {
-            count: spread(
-                [cost(f) for f in figures if (f.server, f.concurrency) == (server, count)]
-            ).median
-            for count in clients
-        }
-
-    found = {
-        "gateway's own": medians(GATEWAY, lambda figure: figure.cpu_ms - figure.triton_cpu_ms),
-        "its Triton's": medians(GATEWAY, lambda figure: figure.triton_cpu_ms),
-    }
-    for server in dict.fromkeys(entry.server for entry in figures):
-        found[server] = medians(server, lambda figure: figure.cpu_ms)
-    return found
-
-
-def table_row(figures: Sequence[RoundFigures], server: str, concurrency: int) -> list[str]:
-    """Medians over the rounds, the ratio with its spread."""
-
-    def median(name: str) -> str:
-        return f"{spread(_column(figures, server, concurrency, name)).median:.1f}"
-
-    rate = rate_ratio(figures, server, concurrency).show()
-    return [
-        server,
-        *(median(n) for n in ("p50_ms", "p99_ms", "requests_per_s")),
-        rate,
-        median("cpu_ms"),
-    ]
-
-
-def rate_ratio(figures: Sequence[RoundFigures], server: str, concurrency: int) -> Spread:
-    """Requests per second over the direct client's, round by round."""
-    values, bases = (
-        _column(figures, name, concurrency, "requests_per_s") for name in (server, DIRECT)
-    )
-    return ratios(values, bases)
-
-
-def _column(
-    figures: Sequence[RoundFigures], server: str, concurrency: int, name: str
-) -> list[float]:
-    wanted = (server, concurrency)
-    return [getattr(f, name) for f in figures if (f.server, f.concurrency) == wanted]
+def _await_calm(gateway: ServedGateway) -> None:
+    """Until pipelines that load in the background have: their start is no part of a click."""
+    latest = time.monotonic() + _CALM_AT_LATEST_S
+    while time.monotonic() < latest:
+        before = gateway.triton_processor_s()
+        time.sleep(_CALM_S)
+        if gateway.triton_processor_s() - before < _CALM_CPU * _CALM_S:
+            return
+    raise RuntimeError(f"Triton was still busy after {_CALM_AT_LATEST_S:.0f} s without a request.")
 
 
 def measure(
@@ -235,6 +186,7 @@ def measure(
         clients = running.enter_context(other_process())
         click = clients.submit(find_click, gateway.triton_url, encode_jpeg(pixels)).result(60)
         served = {name: running.enter_context(served_peer(name, logs=Path(logs))) for name in peers}
+        _await_calm(gateway)
         known = {name: (peer.url, peer.processor_s) for name, peer in served.items()}
         contenders = contenders_of(gateway, known, click, clients)
         return rounds_of(
@@ -276,7 +228,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--requests", type=positive, default=64, help="per server and round")
     parser.add_argument("--concurrency", type=positive, nargs="+", default=[1, 8, 64])
     parser.add_argument("--size", type=positive, default=512, help="side of the picture in pixels")
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument(
+        "--peers", nargs="*", choices=[*PEERS, *TUTORIAL_PEERS], default=[*PEERS, *TUTORIAL_PEERS]
+    )
     add_output_option(parser)
     return parser
 

@@ -18,7 +18,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import mixed_load, peer_clicks, peer_generations, triton_scaling, tuning
+from benchmarks import (
+    click_figures,
+    mixed_load,
+    peer_clicks,
+    peer_generations,
+    triton_scaling,
+    tuning,
+)
 from benchmarks.figures import mean_batch, spread
 from benchmarks.local_tritons import GENERATION_MODELS, executions, local_tritons
 from benchmarks.machine import Machine, describe
@@ -149,12 +156,12 @@ def clicks_part(effort: Effort, plots: Path) -> Part:
             "clicks-cpu": ("cpu_ms", "Processor time of a first click", "ms, all servers", False),
         }.items()
     ]
-    markdown = "\n".join(shown) + "\n\n" + peer_clicks.section(figures)
+    markdown = "\n".join(shown) + "\n\n" + click_figures.section(figures)
     return Part("First clicks", markdown, [asdict(entry) for entry in figures])
 
 
 def _click_plot(
-    figures: Sequence[peer_clicks.RoundFigures],
+    figures: Sequence[click_figures.RoundFigures],
     column: str,
     title: str,
     y: str,

@@ -6,10 +6,10 @@ from typing import Annotated
 import uvicorn
 from fastapi import FastAPI, File, Form, Response
 
-from benchmarks.peers.segmenter import Segmenter
+from benchmarks.peers.tutorial_segmenter import open_segmenter
 
 app = FastAPI()
-segmenter = Segmenter()
+segmenter = open_segmenter()
 
 
 @app.get("/")

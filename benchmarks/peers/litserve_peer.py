@@ -5,7 +5,8 @@ import sys
 import litserve
 from fastapi import Request, Response
 
-from benchmarks.peers.segmenter import Output, Prepared, Segmenter
+from benchmarks.peers.segmenter import Output, Prepared
+from benchmarks.peers.tutorial_segmenter import open_segmenter
 
 Work = tuple[Prepared, tuple[int, int]]
 MAX_BATCH, BATCH_TIMEOUT_S = 8, 0.0005
@@ -16,7 +17,7 @@ class MaskAPI(litserve.LitAPI):
 
     def setup(self, device: str) -> None:  # noqa: ARG002
         """Once per worker process."""
-        self.segmenter = Segmenter()
+        self.segmenter = open_segmenter()
 
     def decode_request(self, request: Request) -> Work:
         """A form with the picture and the pixel."""

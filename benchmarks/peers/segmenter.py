@@ -16,13 +16,14 @@ import numpy.typing as npt
 import onnxruntime
 
 from gateway.settings import Settings
+from preprocessing.arrays import Mask
 from preprocessing.codec import decode_image, encode_mask_png
 from preprocessing.fastsam import decode_detections, instance_mask, refined
 from preprocessing.letterbox import Letterbox, letterbox, plan_letterbox
 from preprocessing.prompts import Prompt, rank
 
 _OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPES_FINE", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
-_STRIDE = 32
+STRIDE = 32
 Output = tuple[
     npt.NDArray[np.float32],
     npt.NDArray[np.uint8],
@@ -57,7 +58,7 @@ class Segmenter:
     def prepare(self, jpeg: bytes) -> Prepared:
         """Decode and letterbox."""
         pixels = decode_image(jpeg).pixels
-        plan = plan_letterbox((pixels.shape[1], pixels.shape[0]), self.side, stride=_STRIDE)
+        plan = plan_letterbox((pixels.shape[1], pixels.shape[0]), self.side, stride=STRIDE)
         return Prepared(letterbox(pixels, plan), plan)
 
     def run(self, squares: Sequence[npt.NDArray[np.uint8]]) -> list[Output]:
@@ -67,11 +68,15 @@ class Segmenter:
 
     def png(self, prepared: Prepared, output: Output, click: tuple[int, int]) -> bytes:
         """The mask at a pixel of the picture."""
+        return encode_mask_png(self.mask_at(prepared, output, click))
+
+    def mask_at(self, prepared: Prepared, output: Output, click: tuple[int, int]) -> Mask:
+        """The best instance at a pixel of the picture, (H, W)."""
         detections, coarse, fine, levels = output
         prototypes, levels = refined(coarse, fine, levels)
         instances = decode_detections(detections, prototypes, prepared.plan, levels=levels)
         best = rank(instances, Prompt(points=(click,), labels=(1,)))[0]
-        return encode_mask_png(instance_mask(instances, best.index))
+        return instance_mask(instances, best.index)
 
     def mask(self, jpeg: bytes, click: tuple[int, int]) -> bytes:
         """All of it for one picture."""

@@ -14,6 +14,7 @@ import httpx
 import psutil
 
 from benchmarks.machine import processor_s
+from benchmarks.peers.codecs import CODECS, TUTORIAL
 from gateway.loopback_ports import LOOPBACK, free_ports
 from gateway.process_group import ProcessGroup
 
@@ -22,10 +23,13 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PYTHON = CHECKOUT / ".venv-peers" / "bin" / "python"
 _BENTOML = ("-m", "bentoml", "serve", "benchmarks.peers.bentoml_peer:Masks")
 PEERS = ("FastAPI", "LitServe", "BentoML")
+TUTORIAL_PEERS = ("FastAPI, tutorial codecs", "LitServe, tutorial codecs")
 DIFFUSERS = "FastAPI + diffusers"
 _MODULES = {
     "FastAPI": "benchmarks.peers.fastapi_peer",
     "LitServe": "benchmarks.peers.litserve_peer",
+    "FastAPI, tutorial codecs": "benchmarks.peers.fastapi_peer",
+    "LitServe, tutorial codecs": "benchmarks.peers.litserve_peer",
     DIFFUSERS: "benchmarks.peers.diffusers_peer",
 }
 
@@ -56,7 +60,7 @@ def _command(name: str, port: int) -> list[str]:
 
 @contextmanager
 def served_peer(name: str, *, logs: Path) -> Iterator[ServedPeer]:
-    """Start one of `PEERS` or `DIFFUSERS` on a free loopback port; stop it in the end.
+    """Start one of these peers on a free loopback port; stop it in the end.
 
     Raises:
         RuntimeError: it has no environment, or did not answer in time; the message says which, and
@@ -70,6 +74,7 @@ def served_peer(name: str, *, logs: Path) -> Iterator[ServedPeer]:
         "BENTOML_DO_NOT_TRACK": "True",
         "LITSERVE_LOG_LEVEL": "WARNING",
         "PYTHONPATH": str(CHECKOUT),
+        CODECS: TUTORIAL if name in TUTORIAL_PEERS else "",
     }
     group = ProcessGroup(
         _command(name, port),

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import peer_clicks, peer_generations, triton_scaling, tuning
+from benchmarks import click_figures, peer_clicks, peer_generations, triton_scaling, tuning
 from benchmarks.open_loop import Arrival, Served, figures_of, goodput_per_s, offer, poisson_arrivals
+from benchmarks.peers.served import TUTORIAL_PEERS
 from benchmarks.perf_analyzer import PerfPoint, read_point
 from benchmarks.plots import Plot, save_plot
 from benchmarks.stage_inputs import REQUESTS, _encoded, stage_requests
@@ -134,8 +135,8 @@ def test_the_defaults_stand_where_nothing_beats_them() -> None:
 
 def click_round(
     server: str, clients: int, rate: float, cpu: float, triton: float
-) -> peer_clicks.RoundFigures:
-    return peer_clicks.RoundFigures(
+) -> click_figures.RoundFigures:
+    return click_figures.RoundFigures(
         server=server,
         concurrency=clients,
         round=0,
@@ -151,13 +152,13 @@ def test_peers_are_compared_with_the_direct_client_and_cpu_over_clients() -> Non
     figures = [
         click_round(server, clients, rate, cpu, triton)
         for clients, cpu, triton in ((1, 50.0, 20.0), (64, 41.5, 10.0))
-        for server, rate in ((peer_clicks.DIRECT, 10.0), (peer_clicks.GATEWAY, 12.0))
+        for server, rate in ((click_figures.DIRECT, 10.0), (click_figures.GATEWAY, 12.0))
     ]
-    assert peer_clicks.rate_ratio(figures, peer_clicks.GATEWAY, 64).median == 1.2
-    costs = peer_clicks.cpu_by_clients(figures)
+    assert click_figures.rate_ratio(figures, click_figures.GATEWAY, 64).median == 1.2
+    costs = click_figures.cpu_by_clients(figures)
     assert costs["gateway's own"] == {1: 30.0, 64: 31.5}
     assert costs["its Triton's"] == {1: 20.0, 64: 10.0}
-    text = peer_clicks.section(figures)
+    text = click_figures.section(figures)
     assert re.search(r"gateway's own +\| +30.0 \| +31.5 \| +5.0% \| +yes", text)
     assert re.search(r"\| gateway +\| +50.0 \| +41.5 \| +20.5% \| +no", text)
 
@@ -183,6 +184,19 @@ def test_masks_that_differ_end_the_run() -> None:
     contenders = {"a": contender("x"), "b": contender("y")}
     with pytest.raises(RuntimeError, match="differ from those of a: b"):
         peer_clicks.rounds_of(contenders, iter([b""] * 9), concurrency=[1], rounds=1, requests=1)
+    contenders = {"a": contender("x"), TUTORIAL_PEERS[0]: contender("y")}
+    peer_clicks.rounds_of(contenders, iter([b""] * 9), concurrency=[1], rounds=1, requests=1)
+
+
+def test_the_mean_batch_is_that_of_the_round() -> None:
+    counts = iter([(2, 2), (3, 3), (8, 4), (16, 6)])
+    run = peer_clicks.ClickRun([0.1], 0.1, 0.1, ["x"])
+    contender = peer_clicks.Contender(
+        lambda pictures, clients: run, lambda: 0.0, counts=lambda: next(counts)
+    )
+    options = {"concurrency": [1], "rounds": 1, "requests": 1}
+    (figure,) = peer_clicks.rounds_of({"a": contender}, iter([b""] * 9), **options)
+    assert figure.batch == 4.0
 
 
 def test_rounds_end_with_patience_but_not_before_three() -> None:
