@@ -2,8 +2,8 @@
 
     python -m benchmarks.echo_gateway FOLDER
 
-It writes its port to FOLDER/port and answers GET /stalls with the latenesses since the last one;
-the first one starts the measuring, which costs processor time too.
+It writes its port to FOLDER/port and answers GET /naps with the latenesses since the last one; the
+first one starts the measuring, which costs processor time too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,16 @@ import cv2
 import numpy as np
 import uvicorn
 
+from benchmarks.naps import Naps
 from gateway.app import create_app
+from gateway.event_loop import run
+from gateway.http_server import server_options
 from gateway.image_work import keep_opencv_to_one_thread
 from gateway.inference import ModelHealth, PaintEvent, PictureDone, PictureRequest
 from gateway.inference_fake import FakeBackend
 from gateway.interpreter import settle_memory, share_time
 from gateway.settings import Settings
 from preprocessing.arrays import Image
-
-TICK_S = 0.002
 
 
 class EchoBackend(FakeBackend):
@@ -62,20 +64,22 @@ def main() -> None:
     folder = Path(sys.argv[1])
     share_time()  # this and the next two as `retouch serve` does
     keep_opencv_to_one_thread()
-    app = create_app(Settings(data_dir=folder, canary_interval_s=3600), backend=EchoBackend())
+    settings = Settings(data_dir=folder, canary_interval_s=3600)
+    app = create_app(settings, backend=EchoBackend())
     settle_memory()
-    stalls: list[float] = []
+    naps = Naps()
     watches: list[asyncio.Task[None]] = []
 
-    @app.get("/stalls")
+    @app.get("/naps")
     async def latenesses() -> dict[str, Any]:
         if not watches:
-            watches.append(asyncio.create_task(_watch(stalls)))
-        seen, stalls[:] = list(stalls), []
-        return {"ms": seen}
+            watches.append(asyncio.create_task(naps.go_on(lambda: False)))
+        return asdict(naps.taken())
 
     async def serve() -> None:
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, port=0, log_level="warning", **server_options(settings))
+        )
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -84,16 +88,7 @@ def main() -> None:
         for watch in watches:
             watch.cancel()
 
-    asyncio.run(serve())
-
-
-async def _watch(stalls: list[float]) -> None:
-    """How late a timer is called: as late as any other event of the loop."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + TICK_S
-        await asyncio.sleep(TICK_S)
-        stalls.append(1000 * (loop.time() - due))
+    run(serve())
 
 
 if __name__ == "__main__":

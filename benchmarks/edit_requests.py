@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -29,8 +30,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 from skimage import data
 
-from benchmarks.figures import percentile, ratios, spread
+from benchmarks.figures import ratios, spread
 from benchmarks.machine import Machine, describe, processor_s
+from benchmarks.naps import LATENESS_HEADERS, Naps, Neighbour, lateness_rows, neighbour
 from benchmarks.options import add_output_option, positive, recorded
 from benchmarks.report import markdown_table, publish
 from gateway.image_store import ImageStore
@@ -46,7 +48,6 @@ SIDE = 1024
 CLIENTS = 8
 LARGE_WH = (4000, 3000)
 LUT_WH = (8000, 6000)
-PERCENTS = (50, 99, 99.9, 100)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,9 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ours.append(whole)
             net.append(whole - idle * wall)
             plain.append(_own_time(lambda: plain_pillow(jpeg, png, picture), options.requests))
-        stalls = {"idle": _stalls_while(client, lambda: time.sleep(3))}
-        large_edits = partial(_edit_all, client, large_jpegs(), options.requests)
-        stalls["under load"] = _stalls_while(client, large_edits)
+        with neighbour() as beside:
+            idle_naps = _naps_while(client, beside, lambda: time.sleep(3))
+            large_edits = partial(_edit_all, client, large_jpegs(), options.requests)
+            started = time.perf_counter()
+            naps = _naps_while(client, beside, large_edits)
+            edits_per_s = CLIENTS * _each(options.requests) / (time.perf_counter() - started)
     large = encode_jpeg(np.tile(photograph((2000, 1500)), (4, 4, 1)), 92)
     balance = [
         (_colours_s(large), asyncio.run(_file_to_file_s(large))) for _ in range(options.rounds)
@@ -80,10 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         [way, f"{1000 * spread(costs).median:.0f}", ratios(plain, costs).show()]
         for way, costs in ways.items()
     ]
-    lateness = [
-        [name, *(f"{percentile(late, percent):.1f}" for percent in PERCENTS), str(len(late))]
-        for name, late in stalls.items()
-    ]
+    lateness = [*lateness_rows("idle", *idle_naps), *lateness_rows("under load", *naps)]
     markdown = "\n\n".join(
         [
             "# Edit requests",
@@ -91,15 +92,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"JPEG and mask in, PNG out, {SIDE} x {SIDE}; {options.rounds} interleaved rounds of "
             f"{options.requests} requests.",
             markdown_table(["way", "CPU ms", "plain Pillow's / its"], rows),
-            f"Event loop, {CLIENTS} clients that edit {LARGE_WH[0]} x {LARGE_WH[1]} JPEGs:",
-            markdown_table(["late by, ms", *(f"p{p:g}" for p in PERCENTS), "ticks"], lateness),
+            f"Event loop, {CLIENTS} clients that edit {LARGE_WH[0]} x {LARGE_WH[1]} JPEGs, "
+            f"{edits_per_s:.1f} edits/s:",
+            markdown_table(LATENESS_HEADERS, lateness),
             f"White balance of {LUT_WH[0]} x {LUT_WH[1]} pixels: estimate, table and transform "
             f"{spread([entry[0] for entry in balance]).show()} s; from JPEG file to JPEG file "
             f"{spread([entry[1] for entry in balance]).show()} s.",
         ]
     )
     content = {"options": recorded(options), "gateway_s": ours, "net_s": net, "plain_s": plain}
-    publish(markdown, {**content, "late_ms": stalls, "white_balance_s": balance}, options.output)
+    stalls = {"loop": asdict(naps[0]), "beside": asdict(naps[1]), "edits_per_s": edits_per_s}
+    publish(markdown, {**content, "stalls": stalls, "white_balance_s": balance}, options.output)
 
 
 def photograph(size_wh: tuple[int, int]) -> np.ndarray:  # type: ignore[type-arg]
@@ -179,12 +182,14 @@ def _own_time(work: Callable[[], object], requests: int) -> float:
     return (time.process_time() - before) / requests
 
 
-def _stalls_while(client: httpx.Client, work: Callable[[], object]) -> list[float]:
-    """Latenesses of the event loop, in milliseconds, meanwhile."""
-    client.get("/stalls")
+def _naps_while(
+    client: httpx.Client, beside: Neighbour, work: Callable[[], object]
+) -> tuple[Naps, Naps]:
+    """Of the event loop meanwhile, and of a process that does nothing else."""
+    client.get("/naps")
+    beside.taken()
     work()
-    seen: list[float] = client.get("/stalls").json()["ms"]
-    return seen
+    return Naps(**client.get("/naps").json()), beside.taken()
 
 
 def large_jpegs() -> list[bytes]:
@@ -197,8 +202,13 @@ def _edit_all(client: httpx.Client, jpegs: list[bytes], requests: int) -> None:
     """Each client edits its picture again and again."""
     png = encode_png(ellipse(LARGE_WH))
     with ThreadPoolExecutor(CLIENTS) as clients:
-        each = max(1, requests // 5)
-        list(clients.map(lambda jpeg: [edit(client, jpeg, png) for _ in range(each)], jpegs))
+        each = range(_each(requests))
+        list(clients.map(lambda jpeg: [edit(client, jpeg, png) for _ in each], jpegs))
+
+
+def _each(requests: int) -> int:
+    """Large edits of one client."""
+    return max(1, requests // 5)
 
 
 def _colours_s(jpeg: bytes) -> float:

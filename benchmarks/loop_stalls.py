@@ -4,7 +4,8 @@
 
 A task in the gateway's own loop sleeps for a millisecond again and again and notes how much later
 than that it wakes: everything else that the loop does waits as long. The load comes from another
-process. The same is measured without load, since a busy machine wakes sleepers late by itself.
+process. A third one only sleeps, and all is measured without load too: a busy machine wakes
+sleepers late by itself.
 """
 
 from __future__ import annotations
@@ -12,95 +13,123 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import os
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `retouch` does
 
 import uvicorn
 
 from benchmarks.clicks import PICTURES, new_pictures, photograph
 from benchmarks.direct_clicks import find_click
-from benchmarks.figures import percentile
 from benchmarks.gateway_clicks import Call, run_gateway
 from benchmarks.machine import Machine, describe
+from benchmarks.naps import LATENESS_HEADERS, Naps, Neighbour, lateness_rows, neighbour
 from benchmarks.options import add_output_option, positive, recorded
 from benchmarks.report import markdown_table, publish
 from benchmarks.served_gateway import other_process
 from gateway.app import create_app
+from gateway.event_loop import new_event_loop
+from gateway.http_server import server_options
+from gateway.image_work import keep_opencv_to_one_thread
 from gateway.interpreter import settle_memory, share_time
 from gateway.loopback_ports import LOOPBACK, free_ports
 from gateway.settings import Settings
 
-NAP_S = 0.001
 _READY_TIMEOUT_S = 300.0
-_PERCENTS = (50.0, 99.0, 99.9, 100.0)
+_WARM_UP = 32
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     options = _parser().parse_args(arguments)
-    share_time()  # as `retouch serve` does
-    with tempfile.TemporaryDirectory(prefix="retouch-stalls-") as scratch, other_process() as load:
+    share_time()  # this and the next one as `retouch serve` does
+    keep_opencv_to_one_thread()
+    with (
+        tempfile.TemporaryDirectory(prefix="retouch-stalls-") as scratch,
+        other_process() as load,
+        neighbour() as beside,
+        asyncio.Runner(loop_factory=new_event_loop) as runner,
+    ):
         machine = Machine("embedded")
-        stalls = asyncio.run(_measure(Path(scratch), load, options))
+        stalls = runner.run(_measure(Path(scratch), load, beside, options))
     report = machine.report()
     rows = [
-        [name, *(f"{percentile(values, percent) * 1000:.2f}" for percent in _PERCENTS)]
-        for name, values in stalls.items()
+        *lateness_rows("without load", *stalls.idle),
+        *lateness_rows("under load", *stalls.loaded),
     ]
-    headers = ["event loop late by, ms", *(f"p{percent:g}" for percent in _PERCENTS)]
     markdown = (
         f"# Event loop\n\n{options.concurrency} clients click on {options.requests} new pictures, "
-        f"{options.size} x {options.size} JPEG.\n\n{describe(report)}\n\n"
-        f"{markdown_table(headers, rows)}"
+        f"{options.size} x {options.size} JPEG: {stalls.clicks_per_s:.1f} clicks/s.\n\n"
+        f"{describe(report)}\n\n{markdown_table(LATENESS_HEADERS, rows)}"
     )
-    figures = {"machine": report, "options": recorded(options), "stalls_s": stalls}
+    figures = {"machine": report, "options": recorded(options), "stalls": asdict(stalls)}
     publish(markdown, figures, options.output)
 
 
+@dataclass(frozen=True)
+class Stalls:
+    """Of the event loop, and of the process beside it."""
+
+    idle: tuple[Naps, Naps]
+    loaded: tuple[Naps, Naps]
+    clicks_per_s: float
+
+
 async def _measure(
-    folder: Path, load: ProcessPoolExecutor, options: argparse.Namespace
-) -> dict[str, list[float]]:
-    port = free_ports(1)[0]
-    app = create_app(Settings(data_dir=folder, port=port))
+    folder: Path, load: ProcessPoolExecutor, beside: Neighbour, options: argparse.Namespace
+) -> Stalls:
+    settings = Settings(data_dir=folder, port=free_ports(1)[0])
+    app = create_app(settings)
     settle_memory()
-    config = uvicorn.Config(app, host=LOOPBACK, port=port, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app, host=LOOPBACK, port=settings.port, log_level="warning", **server_options(settings)
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     try:
         await _until_ready(app, server)
-        pixels = photograph(PICTURES[0], options.size)
-        backend = app.state.services.backend
-        triton_url = backend._url
-        loop = asyncio.get_running_loop()
-        clicks = new_pictures(pixels, (0, 0))
-        click = await loop.run_in_executor(load, find_click, triton_url, next(clicks))
-        pictures = list(itertools.islice(new_pictures(pixels, click), options.requests))
-        url = f"http://{LOOPBACK}:{port}"
-
-        async def clicking() -> None:
-            arguments = (url, Call.FIRST, pictures, click, options.concurrency)
-            await loop.run_in_executor(load, run_gateway, *arguments)
-
-        idle = await _late_while(asyncio.sleep(3))
-        return {"without load": idle, "under load": await _late_while(clicking())}
+        loop, url = asyncio.get_running_loop(), f"http://{LOOPBACK}:{settings.port}"
+        triton_url = app.state.services.backend._url
+        click = await loop.run_in_executor(load, prepare, triton_url, options)
+        await loop.run_in_executor(load, clicks, url, click, options.concurrency, _WARM_UP)
+        idle = await _late_while(asyncio.sleep(3), beside)
+        clicking = loop.run_in_executor(load, clicks, url, click, options.concurrency)
+        loaded = await _late_while(clicking, beside)
+        return Stalls(idle, loaded, await clicking)
     finally:
         server.should_exit = True
         await serving
 
 
-async def _late_while(work: object) -> list[float]:
-    """Seconds that the loop woke late, again and again, until the work is done."""
-    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-    late = []
-    while not task.done():
-        started = time.perf_counter()
-        await asyncio.sleep(NAP_S)
-        late.append(max(0.0, time.perf_counter() - started - NAP_S))
-    await task
-    return late
+_pictures: list[bytes] = []
+"""In the process that clicks: pictures from here would have to be copied to it meanwhile."""
+
+
+def prepare(triton_url: str, options: argparse.Namespace) -> tuple[int, int]:
+    """Make the pictures; where an object is on them."""
+    pixels = photograph(PICTURES[0], options.size)
+    click = find_click(triton_url, next(new_pictures(pixels, (0, 0))))
+    _pictures[:] = itertools.islice(new_pictures(pixels, click), options.requests + _WARM_UP)
+    return click
+
+
+def clicks(url: str, click: tuple[int, int], concurrency: int, number: int | None = None) -> float:
+    """Click on the first so many pictures that nobody clicked on, or on all; clicks a second."""
+    pictures, _pictures[:] = _pictures[:number], _pictures[number:] if number else []
+    run = run_gateway(url, Call.FIRST, pictures, click, concurrency)
+    return len(pictures) / run.wall_s
+
+
+async def _late_while(work: Awaitable[object], beside: Neighbour) -> tuple[Naps, Naps]:
+    task, naps = asyncio.ensure_future(work), Naps()
+    beside.taken()
+    await naps.go_on(task.done)
+    return naps, beside.taken()
 
 
 async def _until_ready(app: object, server: uvicorn.Server) -> None:
