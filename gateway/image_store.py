@@ -175,9 +175,10 @@ class ImageStore:
         Raises:
             NotFoundError: no such picture.
         """
-        return bytes(await self.view(image_id))
+        data = await self.view(image_id)
+        return data if isinstance(data, bytes) else await asyncio.to_thread(bytes, data)
 
-    async def view(self, image_id: str) -> memoryview:
+    async def view(self, image_id: str) -> bytes | memoryview:
         """As `content`, without copying, which the event loop would wait for.
 
         Raises:
@@ -259,7 +260,7 @@ class ImageStore:
             await self._store.delete(key)
         await self._store.delete(_touched_key(image_id))
 
-    async def _read(self, key: str, image_id: str) -> memoryview:
+    async def _read(self, key: str, image_id: str) -> bytes | memoryview:
         if not _ID.fullmatch(image_id):
             raise NotFoundError(f"There is no file {image_id[:80]!r}.")
         owner = current_owner.get()

@@ -132,8 +132,8 @@ class ObjectStore:
         data = await self.view(key)
         return None if data is None else bytes(data)
 
-    async def view(self, key: str, *, beside: str | None = None) -> memoryview | None:
-        """As `read`, not copied from where they were read to.
+    async def view(self, key: str, *, beside: str | None = None) -> bytes | memoryview | None:
+        """As `read`, not copied from where they were read to: bytes where the store is a folder.
 
         None also where there is no object `beside` it and one is named.
         """
@@ -220,10 +220,14 @@ class ObjectStore:
                 return False
         return True
 
-    def _view_here(self, key: str, beside: str | None) -> memoryview | None:
+    def _view_here(self, key: str, beside: str | None) -> bytes | memoryview | None:
         try:
             if beside is not None:
                 obstore.head(self._store, beside)
+            if self._folder is not None:
+                # What the library gives would have to be copied for who wants bytes, and all
+                # threads would wait for that.
+                return Path(self._folder, key).read_bytes()
             return memoryview(obstore.get(self._store, key).bytes())
         except _GONE:
             return None

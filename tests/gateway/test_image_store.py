@@ -45,6 +45,12 @@ async def test_what_is_put_comes_back(store: ImageStore) -> None:
     assert image.media_type == "image/png"
 
 
+async def test_a_file_of_the_folder_is_read_as_the_bytes_that_it_is(tmp_path: Path) -> None:
+    """Any other buffer would be copied in one go, while every thread waits."""
+    store = ImageStore.in_folder(tmp_path)
+    assert type(await store.view((await put(store)).id)) is bytes
+
+
 async def test_the_same_bytes_have_the_same_id_and_the_first_stays(store: ImageStore) -> None:
     first = await put(store, format="png")
     second = await put(store, format="webp")
