@@ -10,7 +10,7 @@ from gateway.errors import NotFoundError, RetouchError, TooManyJobsError
 from gateway.generation import PaintingOrder
 from gateway.job import Job, JobEvent, JobPriority, JobStatus, NewJob, OnceKey, Submission
 from gateway.job_eta import Eta
-from gateway.job_glance import Glance, JobGlances
+from gateway.job_glance import Glance
 from gateway.jobs import JobQueue
 from gateway.keys.api_key import ApiKey
 from gateway.keys.owner import current_owner, may_see
@@ -24,7 +24,6 @@ class JobDesk:
     def __init__(self, queue: JobQueue, limits: RateLimits) -> None:
         self._queue = queue
         self._limits = limits
-        self._glances = JobGlances(queue.database)
 
     async def submit(
         self, order: PaintingOrder, key: ApiKey | None, metadata: Mapping[str, str]
@@ -97,7 +96,7 @@ class JobDesk:
 
     async def glance(self, job_id: str) -> Glance:
         """The job as it is now and its place in line, in one look; raises as `get`."""
-        seen = await self._glances.glance(job_id)
+        seen = await self._queue.glances.glance(job_id)
         if not may_see(seen.job.owner):
             raise NotFoundError(f"There is no job {job_id[:80]!r}.")
         return seen

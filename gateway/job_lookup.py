@@ -74,7 +74,7 @@ def latest(
 def events_after(database: JobDatabase, job_id: str, after: int) -> list[JobEvent]:
     """Events with an id above `after`."""
     with database.reading() as connection:
-        return events_of(connection.execute(past_events(job_id, after)))
+        return _events(connection, job_id, after)
 
 
 def changes(database: JobDatabase, job_ids: Collection[str]) -> dict[str, Change]:
@@ -87,8 +87,12 @@ def changes(database: JobDatabase, job_ids: Collection[str]) -> dict[str, Change
 def news(database: JobDatabase, job_id: str, after: int) -> tuple[list[JobEvent], Change | None]:
     """Events with an id above `after`, and the job's mark before them; None: it is unknown."""
     with database.reading() as connection:
-        row = connection.execute(marks.where(jobs.c.id == job_id)).first()
-        return events_of(connection.execute(past_events(job_id, after))), row and change_of(row)
+        row = connection.execute(_MARKS_OF, {"job_ids": [job_id]}).first()
+        return _events(connection, job_id, after), row and change_of(row)
+
+
+def _events(connection: sa.Connection, job_id: str, after: int) -> list[JobEvent]:
+    return events_of(connection.execute(past_events, {"job_id": job_id, "after": after}))
 
 
 def find(connection: sa.Connection, job_id: str) -> Job:

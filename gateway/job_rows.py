@@ -26,6 +26,14 @@ whole_job = sa.select(
 """Everything of a job, its result included when it has one."""
 
 
+past_events = (
+    sa.select(events.c.id, events.c.name, events.c.data)
+    .where(events.c.job_id == sa.bindparam("job_id"), events.c.id > sa.bindparam("after"))
+    .order_by(events.c.id)
+)
+"""Events of a job behind the one with the id `after`, oldest first."""
+
+
 def waits_before(
     other: sa.FromClause, model: sa.ColumnElement[str] | str, turn: sa.Tuple
 ) -> sa.ColumnElement[bool]:
@@ -78,15 +86,6 @@ def ticket_for(job: Job) -> Ticket:
 def events_of(rows: Iterable[sa.Row[Any]]) -> list[JobEvent]:
     """Events in the order of the rows."""
     return [JobEvent(row.id, row.name, row.data) for row in rows]
-
-
-def past_events(job_id: str, after: int) -> sa.Select[Any]:
-    """Events of a job behind the one with the id `after`, oldest first."""
-    return (
-        sa.select(events.c.id, events.c.name, events.c.data)
-        .where(events.c.job_id == job_id, events.c.id > after)
-        .order_by(events.c.id)
-    )
 
 
 def mark_of(file_id: str, owner: str) -> str:

@@ -12,14 +12,16 @@ from gateway.job import Job, JobEvent, JobStatus
 from gateway.job_changes import JobChanges
 from gateway.job_database import JobDatabase
 from gateway.job_feed import JobFeeds
+from gateway.job_glance import JobGlances
 
 
 class JobWatching:
     """What watchers in this process see; any number of them, on any job."""
 
-    def __init__(self, database: JobDatabase, changes: JobChanges) -> None:
+    def __init__(self, database: JobDatabase, changes: JobChanges, glances: JobGlances) -> None:
         self._database = database
         self._changes = changes
+        self._glances = glances
         self._feeds = JobFeeds(database, changes)
         self._open = True
 
@@ -46,7 +48,7 @@ class JobWatching:
             NotFoundError: no such job.
             GoneError: it has expired, and its events with it.
         """
-        if (await self.get(job_id)).status is JobStatus.EXPIRED:
+        if (await self._glances.glance(job_id)).job.status is JobStatus.EXPIRED:
             raise GoneError(f"Job {job_id} has expired.")
         with self._feeds.reading(job_id) as (feed, subscription):
             while True:

@@ -28,6 +28,7 @@ from gateway.job_database import JobDatabase
 from gateway.job_engine import JobEngine
 from gateway.job_execution import JobExecution, Runner, UntilReady
 from gateway.job_forecasts import JobForecasts
+from gateway.job_glance import JobGlances
 from gateway.job_limits import JobLimits
 from gateway.job_line import JobLine
 from gateway.job_reporter import JobReporter
@@ -66,7 +67,8 @@ class JobQueue:
         self._works = works
         self._changes = JobChanges(database, poll_s=self._limits.poll_s)
         self._line = JobLine(database, engine)
-        self._watching = JobWatching(database, self._changes)
+        self.glances = JobGlances(database)
+        self._watching = JobWatching(database, self._changes, self.glances)
         self._execution = JobExecution(
             runner,
             database,

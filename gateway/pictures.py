@@ -19,6 +19,7 @@ from preprocessing.crop import Box
 from preprocessing.image_header import ImageLimits
 
 _DATA_URL = re.compile(r"data:[\w.+/-]*(;[\w=.+-]+)*;base64,", re.ASCII)
+_MOST_EXTENTS = 1024
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Pictures:
         """Pixels of the pictures used last: an upload is followed by its first click."""
         self._recent_levels: OrderedDict[str, Plane] = OrderedDict()
         """The masks used last: a job looks at its mask three times."""
+        self._extents: OrderedDict[str, MaskExtent] = OrderedDict()
+        """Of the masks that were asked about last: whoever polls a job asks again and again."""
 
     @property
     def max_pixels(self) -> int:
@@ -84,8 +87,15 @@ class Pictures:
 
     async def mask_extent(self, image_id: str) -> MaskExtent:
         """How much of its picture a stored mask covers, and where."""
-        levels = await self.levels(image_id)
-        return await image_work(_extent, levels)
+        known = self._extents.get(image_id)
+        if known is not None:
+            await self.store.require_visible(image_id)
+            return known
+        extent = await image_work(_extent, await self.levels(image_id))
+        self._extents[image_id] = extent
+        if len(self._extents) > _MOST_EXTENTS:
+            self._extents.popitem(last=False)
+        return extent
 
     async def levels(self, image_id: str, *, pointer: str = "/mask") -> Plane:
         """A stored picture read as a soft mask: (H, W) uint8, white = edit; not written to."""
@@ -136,6 +146,7 @@ class Pictures:
         """
         self._recent.pop(image_id, None)
         self._recent_levels.pop(image_id, None)
+        self._extents.pop(image_id, None)
         await self.store.delete(image_id)
 
     def _begin_taking_in(
