@@ -17,6 +17,8 @@ from typing import ParamSpec, TypeVar
 
 import cv2
 
+from gateway.processor_turns import give_way
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -35,4 +37,4 @@ def keep_opencv_to_one_thread() -> None:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(2, os.cpu_count() or 1), "image-work")
+    return ThreadPoolExecutor(max(2, os.cpu_count() or 1), "image-work", initializer=give_way)

@@ -22,12 +22,19 @@ POLL_S = 0.02
 
 _LAUNCHER = """
 import os, signal, sys
-parent = int(sys.argv[1])
+parent, niceness = int(sys.argv[1]), int(sys.argv[2])
 if os.fork() == 0:
     os.read(parent, 1)
     os.killpg(0, signal.SIGKILL)
 os.close(parent)
-os.execv(sys.argv[2], sys.argv[2:])
+os.nice(max(0, niceness - os.nice(0)))
+if niceness:
+    try:
+        with open("/proc/self/autogroup", "w") as file:
+            file.write(str(niceness))
+    except OSError:
+        pass
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -41,14 +48,29 @@ class ProcessGroup:
         python: Path,
         environment: Mapping[str, str],
         log_file: Path,
+        niceness: int = 0,
     ) -> None:
-        """Start `command`; `python` runs the launcher, and all output is appended to `log_file`."""
+        """Start `command`; `python` runs the launcher, and all output is appended to `log_file`.
+
+        `niceness`: at least so nice the group becomes. Where Linux shares processors by sessions
+        (sched(7), autogroups; not in containers) the session that it is becomes as nice, since
+        among processes of several sessions their own niceness counts for nothing.
+        """
         log_file.parent.mkdir(parents=True, exist_ok=True)
         read_end, self._write_end = os.pipe()
         try:
             with log_file.open("ab") as log:
                 self._process = subprocess.Popen(  # noqa: S603
-                    [str(python), "-I", "-S", "-c", _LAUNCHER, str(read_end), *command],
+                    [
+                        str(python),
+                        "-I",
+                        "-S",
+                        "-c",
+                        _LAUNCHER,
+                        str(read_end),
+                        str(niceness),
+                        *command,
+                    ],
                     env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

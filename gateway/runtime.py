@@ -28,6 +28,7 @@ from gateway.observability.job_watch import watched
 from gateway.openai_images.attachments import Attachments
 from gateway.picture_sweep import PictureSweep
 from gateway.pictures import Pictures
+from gateway.processor_turns import give_way, go_first
 from gateway.saved_states import SavedStates
 from gateway.segmentation import Segmenter
 from gateway.settings import Settings
@@ -61,6 +62,7 @@ async def running(
         engine: what keeps the line of jobs; by default the one in the job database.
         works: whether jobs run here.
     """
+    _share_processors()
     server = None
     if backend is None and settings.triton_url is None:
         server = await asyncio.to_thread(start_triton, settings)
@@ -84,7 +86,9 @@ async def running(
     def queue_of(runner: Runner) -> JobQueue:
         return open_queue(settings, runner, catalog, database=database, engine=engine, works=works)
 
-    with ThreadPoolExecutor(settings.segmentation_threads, "segmentation") as executor:
+    with ThreadPoolExecutor(
+        settings.segmentation_threads, "segmentation", initializer=give_way
+    ) as executor:
         services = _services(settings, used, supervisor, executor, edge, store, queue_of)
         if server is not None:
             services = replace(services, triton_metrics_url=lambda: server.metrics_url)
@@ -96,6 +100,15 @@ async def running(
             await supervisor.stop()
             await used.close()
             await asyncio.to_thread(edge.close)
+
+
+def _share_processors() -> None:
+    """The running loop's thread first; what it hands to `asyncio.to_thread` comes after it."""
+    go_first()
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(
+        ThreadPoolExecutor(thread_name_prefix="asyncio", initializer=give_way)
+    )
 
 
 @asynccontextmanager

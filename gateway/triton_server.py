@@ -18,6 +18,7 @@ from typing import NamedTuple
 from gateway.errors import TritonSetupError
 from gateway.loopback_ports import LOOPBACK, accepts, can_bind, free_ports
 from gateway.process_group import ProcessGroup
+from gateway.processor_turns import NICENESS
 from gateway.shared_memory_sweep import sweep_stale_regions
 from gateway.stub_environment import (
     Interpreter,
@@ -151,6 +152,7 @@ class TritonServer:
                 python=self._options.python,
                 environment=environment,
                 log_file=log_file,
+                niceness=NICENESS,
             )
         except OSError as exc:
             raise TritonSetupError(f"Triton did not start: {exc}.") from exc

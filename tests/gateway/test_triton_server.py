@@ -21,6 +21,7 @@ import pytest
 from gateway.errors import TritonSetupError
 from gateway.loopback_ports import free_ports
 from gateway.process_group import group_members
+from gateway.processor_turns import NICENESS
 from gateway.shared_memory_sweep import REGION_PREFIX, sweep_stale_regions
 from gateway.triton_installation import TritonInstallation, find_installation
 from gateway.triton_server import TritonPorts, TritonServer, TritonServerOptions
@@ -89,6 +90,8 @@ def test_a_started_server_answers_under_its_own_id(make_server: MakeServer) -> N
     assert server.is_alive()
     assert server.returncode is None
     assert name_of(server) == "our-own"
+    assert server.pid is not None
+    assert os.getpriority(os.PRIO_PROCESS, server.pid) >= NICENESS
     assert ask(f"{server.http_url}/v2/health/live") is None
     with urllib.request.urlopen(server.metrics_url, timeout=5) as metrics:  # noqa: S310
         assert b"nv_cpu_utilization" in metrics.read()
