@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from gateway import job_lookup
 from gateway.errors import RetouchError
@@ -19,6 +20,17 @@ from gateway.job_database import JobDatabase
 from gateway.job_lookup import Change
 
 logger = logging.getLogger(__name__)
+
+
+class Heard(IntEnum):
+    """What may have happened to a job; who hears of one hears of those below it too."""
+
+    PROGRESS = 1
+    """It got on."""
+    CHANGE = 2
+    """It began, or is in line again."""
+    END = 3
+    """It is over, or gone, or the watching is."""
 
 
 class JobChanges:
@@ -42,12 +54,12 @@ class JobChanges:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         for job_id in list(self._watched):
-            self.wake(job_id)
+            self.wake(job_id, Heard.END)
 
     @contextmanager
-    def subscription(self, job_id: str, *, progress: bool) -> Iterator[Subscription]:
-        """Hear of a job for as long as the context is open; of its `progress` too, or not."""
-        mine = Subscription(hears_progress=progress)
+    def subscription(self, job_id: str, *, least: Heard) -> Iterator[Subscription]:
+        """Hear of a job for as long as the context is open; of no less than `least`."""
+        mine = Subscription(least)
         watched = self._watched.setdefault(job_id, _Watched())
         watched.subscriptions.add(mine)
         self._somebody_waits.set()
@@ -64,10 +76,10 @@ class JobChanges:
         """How many changes were heard of, of a job that someone waits for."""
         return self._watched[job_id].rings
 
-    def wake(self, job_id: str, *, progress: bool = False) -> None:
+    def wake(self, job_id: str, heard: Heard) -> None:
         """This process changed the job, or it got on."""
         if watched := self._watched.get(job_id):
-            watched.ring(progress=progress)
+            watched.ring(heard)
 
     def note(self, job_id: str, change: Change) -> None:
         """Those who hear of progress know this much: no need to wake them for it again."""
@@ -98,7 +110,7 @@ class JobChanges:
             change, before = found.get(job_id), watched.seen
             if change != before:
                 watched.seen = change
-                watched.ring(progress=change is not None and change.is_progress_since(before))
+                watched.ring(_heard(change, before), change)
 
 
 @dataclass(eq=False)
@@ -109,21 +121,31 @@ class _Watched:
     rings: int = 0
     seen: Change | None = None
 
-    def ring(self, *, progress: bool) -> None:
+    def ring(self, heard: Heard, change: Change | None = None) -> None:
         self.rings += 1
         for subscription in self.subscriptions:
-            if subscription.hears_progress or not progress:
+            if heard >= subscription.least:
+                # Who was woken and has not looked yet must look: this may have been seen before.
+                subscription.found = None if subscription.changed.is_set() else change
                 subscription.changed.set()
 
 
 class Subscription:
     """One waiter's bell."""
 
-    def __init__(self, *, hears_progress: bool) -> None:
-        self.hears_progress = hears_progress
+    def __init__(self, least: Heard) -> None:
+        self.least = least
         self.changed = asyncio.Event()
+        self.found: Change | None = None
 
-    async def wait(self) -> None:
-        """Until the job changed since the last time."""
+    async def wait(self) -> Change | None:
+        """Until the job changed since the last time; how it is now, where someone has looked."""
         await self.changed.wait()
         self.changed.clear()
+        return self.found
+
+
+def _heard(change: Change | None, before: Change | None) -> Heard:
+    if change is None or change.status.is_terminal:
+        return Heard.END
+    return Heard.PROGRESS if change.is_progress_since(before) else Heard.CHANGE

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
 
+from gateway import job_glance
 from gateway.errors import NotFoundError, RetouchError, TooManyJobsError
 from gateway.generation import PaintingOrder
 from gateway.job import Job, JobEvent, JobPriority, JobStatus, NewJob, OnceKey, Submission
@@ -101,12 +102,16 @@ class JobDesk:
             raise NotFoundError(f"There is no job {job_id[:80]!r}.")
         return seen
 
-    async def latest(self, *, status: JobStatus | None, limit: int, after: str | None) -> list[Job]:
-        """Newest first; `after` continues behind that job; raises as `get`."""
+    async def latest(
+        self, *, status: JobStatus | None, limit: int, after: str | None
+    ) -> list[Glance]:
+        """Newest first, with their places, in one look; `after`: behind it; raises as `get`."""
         if after is not None:
             await self.get(after)
         owner = current_owner.get() or None
-        return await self._queue.latest(status=status, limit=limit, after=after, owner=owner)
+        return await self._queue.database.call(
+            job_glance.latest, status=status, limit=limit, after=after, owner=owner
+        )
 
     async def queue_position(self, job: Job) -> int | None:
         """How many jobs of its model wait before this one; None when it does not wait."""
@@ -123,8 +128,14 @@ class JobDesk:
 
     async def wait(self, job_id: str, *, timeout_s: float) -> Job:
         """The job when it ends, or as it is after `timeout_s`; raises as `get`."""
-        await self.get(job_id)
-        return await self._queue.wait(job_id, timeout_s=timeout_s)
+        return await self._queue.wait(job_id, timeout_s=timeout_s, look=self._look)
+
+    async def _look(self, job_id: str) -> Job:
+        """As `get`, at once rather than with others: each waits for an end of its own."""
+        job = await self._queue.get(job_id)
+        if not may_see(job.owner):
+            raise NotFoundError(f"There is no job {job_id[:80]!r}.")
+        return job
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """Events with an id above `after`, with what is foretold now; raises as `get`."""

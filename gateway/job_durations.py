@@ -20,6 +20,21 @@ KEPT = 200
 _MOST_LIVE = 2000
 _LIVE = [JobStatus.QUEUED.value, JobStatus.RUNNING.value]
 
+NEEDED = (
+    jobs.c.task,
+    jobs.c.model,
+    jobs.c.request,
+    jobs.c.attempts,
+    jobs.c.ticket,
+    jobs.c.started_at,
+    jobs.c.completed_at,
+)
+"""Of a job that has ended, for `note`."""
+_RUNNING = sa.select(sa.func.count()).where(
+    jobs.c.model == sa.bindparam("model"), jobs.c.status == JobStatus.RUNNING.value
+)
+_NEW_DURATION = durations.insert()
+
 
 @dataclass(frozen=True)
 class Line:
@@ -40,28 +55,29 @@ class Lines:
     """Those that were seen lately."""
 
 
-def note(connection: sa.Connection, job_id: str) -> None:
-    """Remember what a job took that has just succeeded, unless it was started twice."""
-    at_once = (jobs.c.attempts == 1) & (jobs.c.ticket == 1)
-    succeeded = jobs.c.status == JobStatus.SUCCEEDED.value
-    query = sa.select(jobs).where(jobs.c.id == job_id, succeeded, at_once)
-    row = connection.execute(query).first()
-    if row is None:
+def note(connection: sa.Connection, row: sa.Row[Any]) -> None:
+    """Remember what a job took that has just succeeded, unless it was started twice.
+
+    Args:
+        connection: the transaction that ended it.
+        row: its `NEEDED` columns.
+    """
+    if row.attempts != 1 or row.ticket != 1:
         return
     load = Workload.of(row.task, row.request)
-    running = (jobs.c.model == row.model) & (jobs.c.status == JobStatus.RUNNING.value)
-    beside = connection.execute(sa.select(sa.func.count()).where(running)).scalar_one()
+    beside = connection.execute(_RUNNING, {"model": row.model}).scalar_one()
     connection.execute(
-        durations.insert().values(
-            model=row.model,
-            task=load.task,
-            pixels=load.pixels,
-            steps=load.steps,
-            pictures=load.pictures,
-            guided=load.guided,
-            beside=beside,
-            seconds=max(0.0, row.completed_at - row.started_at),
-        )
+        _NEW_DURATION,
+        {
+            "model": row.model,
+            "task": load.task,
+            "pixels": load.pixels,
+            "steps": load.steps,
+            "pictures": load.pictures,
+            "guided": load.guided,
+            "beside": beside,
+            "seconds": max(0.0, row.completed_at - row.started_at),
+        },
     )
 
 

@@ -20,8 +20,9 @@ from gateway.errors import (
     RetouchError,
 )
 from gateway.job import Fence, Job, JobFailure, JobResult, JobStatus, Ticket
-from gateway.job_changes import JobChanges
+from gateway.job_changes import Heard, JobChanges
 from gateway.job_database import JobDatabase
+from gateway.job_lookup import Change
 from gateway.job_reporter import JobReporter
 from gateway.job_time import time_left
 
@@ -105,7 +106,7 @@ class JobExecution:
             await self._database.call(
                 job_store.put_in_line_again, ticket.job_id, ticket=ticket.number, refund=refund
             )
-            self._changes.wake(ticket.job_id)
+            self._changes.wake(ticket.job_id, Heard.CHANGE)
 
     async def _attempts(self, ticket: Ticket) -> None:
         again = False
@@ -114,7 +115,7 @@ class JobExecution:
             job = await self._database.insist(
                 job_store.begin, ticket, self._worker_id, max_attempts=self._limits.max_attempts
             )
-            self._changes.wake(ticket.job_id)
+            self._changes.wake(ticket.job_id, Heard.END if job is None else Heard.CHANGE)
             if job is None or not await self._attempt(job):
                 return
             again = True
@@ -183,7 +184,7 @@ class JobExecution:
             failure=failure,
             fence=fence,
         )
-        self._changes.wake(fence.job_id)
+        self._changes.wake(fence.job_id, Heard.END)
 
     async def _in_time(self, job: Job, report: JobReporter) -> JobResult:
         """Run the job within its deadline.
@@ -201,19 +202,20 @@ class JobExecution:
             raise InferenceTimeoutError(too_late(job.deadline_s)) from None
 
     async def _cancel_when_lost(self, fence: Fence, work: asyncio.Task[JobResult]) -> None:
-        with self._changes.subscription(fence.job_id, progress=False) as subscription:
+        with self._changes.subscription(fence.job_id, least=Heard.CHANGE) as subscription:
             while not work.done():
-                await subscription.wait()
-                if not await self._still_holds(fence):
+                seen = await subscription.wait()
+                if not await self._still_holds(fence, seen):
                     work.cancel()
                     return
 
-    async def _still_holds(self, fence: Fence) -> bool:
-        try:
-            found = await self._database.call(job_lookup.changes, [fence.job_id])
-        except RetouchError:  # nothing is known: go on
-            return True
-        change = found.get(fence.job_id)
+    async def _still_holds(self, fence: Fence, change: Change | None) -> bool:
+        if change is None:
+            try:
+                found = await self._database.call(job_lookup.changes, [fence.job_id])
+            except RetouchError:  # nothing is known: go on
+                return True
+            change = found.get(fence.job_id)
         return change is not None and (change.status, change.ticket, change.attempts) == (
             JobStatus.RUNNING,
             fence.ticket,

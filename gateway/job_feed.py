@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gateway import job_lookup
 from gateway.errors import RetouchError
 from gateway.job import JobEvent
-from gateway.job_changes import JobChanges, Subscription
+from gateway.job_changes import Heard, JobChanges, Subscription
 from gateway.job_database import JobDatabase
 
 
@@ -75,7 +75,7 @@ class JobFeeds:
         feed = self._feeds.setdefault(job_id, JobFeed(self._database, self._changes, job_id))
         self._readers[job_id] = self._readers.get(job_id, 0) + 1
         try:
-            with self._changes.subscription(job_id, progress=True) as subscription:
+            with self._changes.subscription(job_id, least=Heard.PROGRESS) as subscription:
                 yield feed, subscription
         finally:
             self._readers[job_id] -= 1

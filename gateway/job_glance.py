@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from gateway.errors import NotFoundError
 from gateway.job import Job, JobStatus
 from gateway.job_database import JobDatabase
-from gateway.job_lookup import Change, change_of, marks
+from gateway.job_lookup import Change, change_of, latest_rows, marks
 from gateway.job_rows import job_of, waits_before, whole_job
 from gateway.job_tables import jobs
 
@@ -33,7 +33,7 @@ class Glance:
     """Its mark: while this is the same, so is the job."""
 
 
-def _positions() -> sa.Select[tuple[object, ...]]:
+def _position() -> sa.Label[int | None]:
     others = jobs.alias("others")
     turn = sa.tuple_(jobs.c.rank, jobs.c.lap, jobs.c.seq)
     ahead = (
@@ -43,14 +43,14 @@ def _positions() -> sa.Select[tuple[object, ...]]:
         .correlate(jobs)
         .scalar_subquery()
     )
-    position = sa.case((jobs.c.status == JobStatus.QUEUED.value, ahead)).label("queue_position")
-    return marks.add_columns(position).where(_ASKED)
+    return sa.case((jobs.c.status == JobStatus.QUEUED.value, ahead)).label("queue_position")
 
 
 _ASKED = jobs.c.id.in_(sa.bindparam("job_ids", expanding=True))
-_POSITIONS = _positions()
+_POSITIONS = marks.add_columns(_position()).where(_ASKED)
+_WITH_POSITION = whole_job.add_columns(_position())
 _WHOLE = whole_job.where(_ASKED)
-"""Both built once: putting them together costs more than the database takes to answer them."""
+"""All built once: putting them together costs more than the database takes to answer them."""
 
 
 def glances(
@@ -74,6 +74,27 @@ def glances(
         for row in rows
         if row.id in found  # PostgreSQL's second answer may be newer than the first
     }
+
+
+def latest(
+    database: JobDatabase,
+    *,
+    status: JobStatus | None,
+    limit: int,
+    after: str | None,
+    owner: str | None,
+) -> list[Glance]:
+    """Newest first, each with its place; `after` continues behind that job."""
+    asked = {"status": status, "limit": limit, "after": after, "owner": owner}
+    rows = latest_rows(database, _WITH_POSITION, **asked)  # type: ignore[arg-type]
+    return [
+        _glance(
+            job_of(row),
+            row.queue_position,
+            Change(row.events, JobStatus(row.status), row.ticket, row.attempts),
+        )
+        for row in rows
+    ]
 
 
 def _glance(job: Job, position: int | None, change: Change) -> Glance:

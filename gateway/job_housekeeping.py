@@ -14,6 +14,7 @@ from gateway.job_tables import events, files, jobs, results, webhooks, workers
 
 _QUEUED, _RUNNING = JobStatus.QUEUED.value, JobStatus.RUNNING.value
 _LIVE = jobs.c.status.in_([_QUEUED, _RUNNING])
+_NOTED_WITHIN_S = 2.5
 _WORKERS_OWN_TIME_S = 10.0
 """A worker ends a job whose deadline passed; only when it did not, somebody else does."""
 
@@ -68,10 +69,14 @@ def live_tickets(database: JobDatabase, *, limit: int = 500) -> list[Ticket]:
 
 
 def not_in_line(database: JobDatabase, *, limit: int = 500) -> list[Ticket]:
-    """Waiting jobs that no engine was told of: what was to tell it died in between."""
+    """Waiting jobs that no engine was told of: what was to tell it died in between.
+
+    Of new ones whoever accepted them may still note that it has told the engine.
+    """
+    is_due = (jobs.c.created_at < time.time() - _NOTED_WITHIN_S) | (jobs.c.ticket > 1)
     query = (
         sa.select(jobs.c.id, jobs.c.ticket, jobs.c.model, jobs.c.rank, jobs.c.lap)
-        .where(jobs.c.status == JobStatus.QUEUED.value, jobs.c.in_line < jobs.c.ticket)
+        .where(jobs.c.status == _QUEUED, jobs.c.in_line < jobs.c.ticket, is_due)
         .order_by(jobs.c.seq)
         .limit(limit)
     )

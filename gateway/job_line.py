@@ -21,6 +21,8 @@ class JobLine:
     def __init__(self, database: JobDatabase, engine: JobEngine) -> None:
         self._database = database
         self._engine = engine
+        self._told: list[Ticket] = []
+        """Put in line, which the store is to be told with others."""
 
     async def open(self, run: Run | None) -> None:
         """Start the engine, as soon as its database answers."""
@@ -36,12 +38,15 @@ class JobLine:
         try:
             async with asyncio.timeout(_ENQUEUE_TIMEOUT_S):
                 await self._engine.enqueue(ticket)
-                await self._database.call(job_store.note_in_line, [ticket])
+            self._told.append(ticket)
         except (TimeoutError, RetouchError):
             logger.warning("job %s enters the line later", ticket.job_id)
 
     async def put_forgotten(self) -> None:
         """Put in line what was accepted, or handed back, by a process that then died."""
+        told, self._told = self._told, []
+        if told:
+            await self._database.call(job_store.note_in_line, told)
         tickets = await self._database.call(job_housekeeping.not_in_line)
         for ticket in tickets:
             await self._engine.enqueue(ticket)

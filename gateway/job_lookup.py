@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -30,6 +30,7 @@ class Change(NamedTuple):
 marks = sa.select(jobs.c.id, jobs.c.events, jobs.c.status, jobs.c.ticket, jobs.c.attempts)
 """What a `Change` is read from; whatever else of a job changes, one of these does too."""
 
+_ONE = whole_job.where(jobs.c.id == sa.bindparam("job_id"))
 _MARKS_OF = marks.where(jobs.c.id.in_(sa.bindparam("job_ids", expanding=True)))
 
 
@@ -58,7 +59,21 @@ def latest(
     owner: str | None,
 ) -> list[Job]:
     """Newest first; `after` continues behind that job."""
-    query = whole_job.order_by(jobs.c.seq.desc()).limit(limit)
+    rows = latest_rows(database, whole_job, status=status, limit=limit, after=after, owner=owner)
+    return [job_of(row) for row in rows]
+
+
+def latest_rows(
+    database: JobDatabase,
+    query: sa.Select[Any],
+    *,
+    status: JobStatus | None,
+    limit: int,
+    after: str | None,
+    owner: str | None,
+) -> Sequence[sa.Row[Any]]:
+    """The same as rows of `query`, which is `whole_job` or has more columns than it."""
+    query = query.order_by(jobs.c.seq.desc()).limit(limit)
     if status is not None:
         query = query.where(jobs.c.status == status.value)
     if owner is not None:
@@ -68,7 +83,7 @@ def latest(
             find(connection, after)
             mark = sa.select(jobs.c.seq).where(jobs.c.id == after).scalar_subquery()
             query = query.where(jobs.c.seq < mark)
-        return [job_of(row) for row in connection.execute(query)]
+        return connection.execute(query).all()
 
 
 def events_after(database: JobDatabase, job_id: str, after: int) -> list[JobEvent]:
@@ -101,7 +116,7 @@ def find(connection: sa.Connection, job_id: str) -> Job:
     Raises:
         NotFoundError: no such job.
     """
-    row = connection.execute(whole_job.where(jobs.c.id == job_id)).first()
+    row = connection.execute(_ONE, {"job_id": job_id}).first()
     if row is None:
         raise NotFoundError(f"There is no job {job_id[:80]!r}.")
     return job_of(row)

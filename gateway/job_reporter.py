@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway import job_store
 from gateway.job import Fence
-from gateway.job_changes import JobChanges
+from gateway.job_changes import Heard, JobChanges
 from gateway.job_database import JobDatabase
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class JobReporter:
             name, data, columns = await self._unwritten.get()
             try:
                 await self._database.insist(job_store.record, self._fence, name, data, **columns)
-                self._changes.wake(self._fence.job_id, progress=True)
+                self._changes.wake(self._fence.job_id, Heard.PROGRESS)
             except Exception:
                 # What is lost is a step on the way; the end is written by another hand.
                 logger.exception("progress not written", extra={"event": "job_progress_lost"})

@@ -24,6 +24,9 @@ whole_job = sa.select(
     results.c.error,
 ).select_from(jobs.outerjoin(results, jobs.c.id == results.c.job_id))
 """Everything of a job, its result included when it has one."""
+_NO_RESULT = ("output", "preservation", "warnings", "timings", "error")
+begun_job = (*jobs.c, *(sa.null().label(name) for name in _NO_RESULT))
+"""Columns for `job_of` of a job that has just begun, without a look for its result."""
 
 
 past_events = (

@@ -8,16 +8,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from gateway import job_ending, job_events, job_lookup
+from gateway import job_ending, job_events
 from gateway.job import Fence, Job, JobFailure, JobResult, JobStatus, Ticket
 from gateway.job_database import JobDatabase
 from gateway.job_events import LIVE
 from gateway.job_housekeeping import remove
+from gateway.job_rows import begun_job, job_of
 from gateway.job_tables import jobs
+
+_ITS_TICKET = jobs.c.ticket == sa.bindparam("its_ticket")
+_BEGIN = job_events.change(
+    LIVE & _ITS_TICKET & (jobs.c.attempts < sa.bindparam("max_attempts")),
+    "worker",
+    returning=begun_job,
+    status=JobStatus.RUNNING.value,
+    started_at=sa.func.coalesce(jobs.c.started_at, sa.bindparam("now", type_=sa.Double)),
+    attempts=jobs.c.attempts + 1,
+    step=0,
+    total_steps=0,
+    in_line=jobs.c.ticket,  # whoever begins it got it from the engine
+)
+_IN_LINE = (
+    sa.update(jobs)
+    .where(jobs.c.id == sa.bindparam("of_job"), _ITS_TICKET)
+    .values(in_line=jobs.c.ticket)
+)
 
 
 def begin(database: JobDatabase, ticket: Ticket, worker: str, *, max_attempts: int) -> Job | None:
@@ -26,46 +46,44 @@ def begin(database: JobDatabase, ticket: Ticket, worker: str, *, max_attempts: i
     None when the ticket is not the job's any more, or when it was its last attempt that died:
     then the job has failed.
     """
-    valid = (jobs.c.id == ticket.job_id) & (jobs.c.ticket == ticket.number) & LIVE
+    mine = {"its_ticket": ticket.number, "max_attempts": max_attempts}
     with database.writing() as connection:
-        row = connection.execute(sa.select(jobs).where(valid).with_for_update()).first()
-        if row is None:
-            return None
-        if row.attempts >= max_attempts:
-            failure = JobFailure(
-                "worker_died", f"What the job ran on died {row.attempts} times; it is given up."
-            )
-            job_ending.end(connection, row.id, JobStatus.FAILED, failure=failure)
-            return None
-        attempt = row.attempts + 1
-        job_events.record(
-            connection,
-            row.id,
-            "started",
-            {"attempt": attempt} if attempt > 1 else {},
-            status=JobStatus.RUNNING.value,
-            started_at=row.started_at or time.time(),
-            attempts=attempt,
-            worker=worker,
-            step=0,
-            total_steps=0,
+        row = job_events.make(
+            connection, _BEGIN, ticket.job_id, **mine, new_worker=worker, now=time.time()
         )
-        return job_lookup.find(connection, row.id)
+        if row is None:
+            _give_up(connection, ticket)
+            return None
+        data = {"attempt": row.attempts} if row.attempts > 1 else {}
+        job_events.tell(connection, ticket.job_id, row.event_id, "started", data)
+        return job_of(row)
+
+
+def _give_up(connection: sa.Connection, ticket: Ticket) -> None:
+    """End a job that could not begin although the ticket is its own: it was its last attempt."""
+    valid = (jobs.c.id == ticket.job_id) & (jobs.c.ticket == ticket.number) & LIVE
+    attempts = connection.execute(sa.select(jobs.c.attempts).where(valid)).scalar()
+    if attempts is not None:
+        message = f"What the job ran on died {attempts} times; it is given up."
+        failure = JobFailure("worker_died", message)
+        job_ending.end(connection, ticket.job_id, JobStatus.FAILED, failure=failure)
 
 
 def record(
-    database: JobDatabase,
-    fence: Fence,
-    name: str,
-    data: Mapping[str, Any],
-    /,
-    **columns: Any,
+    database: JobDatabase, fence: Fence, name: str, data: Mapping[str, Any], /, **columns: Any
 ) -> bool:
     """Note an event of a running job; False when the fence is lost."""
+    values = {f"new_{column}": value for column, value in columns.items()}
+    how = _held_change(tuple(columns))
     with database.writing() as connection:
         return job_events.record(
-            connection, fence.job_id, name, data, job_events.holds(fence), **columns
+            connection, how, fence.job_id, name, data, **values, **job_events.shown(fence)
         )
+
+
+@cache
+def _held_change(columns: tuple[str, ...]) -> sa.Executable:
+    return job_events.change(job_events.HELD, *columns)
 
 
 def end(
@@ -92,29 +110,27 @@ def put_in_line_again(
     `refund` gives the attempt back: the worker stopped in good order.
     """
     which = LIVE if ticket is None else LIVE & (jobs.c.ticket == ticket)
-    back = {"attempts": sa.case((jobs.c.attempts > 0, jobs.c.attempts - 1), else_=0)}
+    back: dict[str, Any] = {
+        "attempts": sa.case((jobs.c.attempts > 0, jobs.c.attempts - 1), else_=0)
+    }
+    how = job_events.change(
+        which,
+        status=JobStatus.QUEUED.value,
+        ticket=jobs.c.ticket + 1,
+        worker=None,
+        step=0,
+        total_steps=0,
+        **(back if refund else {}),
+    )
     with database.writing() as connection:
-        return job_events.record(
-            connection,
-            job_id,
-            "queued",
-            {"again": True},
-            which,
-            status=JobStatus.QUEUED.value,
-            ticket=jobs.c.ticket + 1,
-            worker=None,
-            step=0,
-            total_steps=0,
-            **(back if refund else {}),
-        )
+        return job_events.record(connection, how, job_id, "queued", {"again": True})
 
 
 def note_in_line(database: JobDatabase, tickets: Collection[Ticket]) -> None:
     """Remember that the engine has these tickets."""
+    rows = [{"of_job": ticket.job_id, "its_ticket": ticket.number} for ticket in tickets]
     with database.writing() as connection:
-        for ticket in tickets:
-            mine = (jobs.c.id == ticket.job_id) & (jobs.c.ticket == ticket.number)
-            connection.execute(sa.update(jobs).where(mine).values(in_line=ticket.number))
+        connection.execute(_IN_LINE, rows)
 
 
 def delete(database: JobDatabase, job_id: str) -> None:

@@ -10,17 +10,46 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from gateway import job_events
 from gateway.errors import NotFoundError, TooManyJobsError, ValidationFailedError
 from gateway.job import Job, JobStatus, NewJob, OnceKey, Submission
 from gateway.job_database import JobDatabase
 from gateway.job_rows import job_of, mark_of, waits_before, whole_job
-from gateway.job_tables import doomed_files, events, files, jobs
+from gateway.job_tables import doomed_files, files, jobs
 
 KEEP_S = 7 * 86_400.0
 """How long a result is kept."""
 _counter = itertools.count()
 FILES_LOCK = 7236552
 """PostgreSQL's advisory lock between those who refer to files and the one who removes them."""
+
+
+def _the_line() -> sa.Select[Any]:
+    """How many jobs wait, and of a kind the current lap and the last one that waits."""
+    kind = (jobs.c.model == sa.bindparam("model")) & (jobs.c.rank == sa.bindparam("rank"))
+    waits = jobs.c.status == JobStatus.QUEUED.value
+    highest = sa.select(sa.func.max(jobs.c.lap)).where(kind)
+    mine = highest.where(jobs.c.owner == sa.bindparam("owner"), waits)
+    return sa.select(
+        sa.select(sa.func.count()).where(waits).scalar_subquery().label("waiting"),
+        highest.where(jobs.c.started_at.is_not(None)).scalar_subquery().label("current"),
+        mine.scalar_subquery().label("last"),
+    )
+
+
+def _in_front() -> sa.Select[Any]:
+    mine = sa.select(jobs.c.seq).where(jobs.c.id == sa.bindparam("job_id")).scalar_subquery()
+    rank, lap = (sa.bindparam(name, type_=sa.Integer) for name in ("rank", "lap"))
+    model = sa.bindparam("model", type_=sa.String)
+    return sa.select(sa.func.count()).where(waits_before(jobs, model, sa.tuple_(rank, lap, mine)))
+
+
+# Put together once: that costs more than the database takes for them.
+_THE_LINE, _AHEAD = _the_line(), _in_front()
+_DOOMED = sa.select(doomed_files.c.file_id).where(
+    doomed_files.c.file_id.in_(sa.bindparam("marks", expanding=True))
+)
+_NEW_JOB, _NEW_FILES = jobs.insert(), files.insert()
 
 
 def submit(
@@ -88,9 +117,11 @@ def _insert(
     max_queued: int,
     keep_s: float,
 ) -> Job:
-    waiting = _count_queued(connection)
-    if waiting >= max_queued:
-        raise TooManyJobsError(f"{waiting} jobs are waiting, the limit is {max_queued}.")
+    line = connection.execute(
+        _THE_LINE, {"model": new.model, "rank": new.priority.rank, "owner": new.owner}
+    ).one()
+    if line.waiting >= max_queued:
+        raise TooManyJobsError(f"{line.waiting} jobs are waiting, the limit is {max_queued}.")
     now = time.time()
     job = Job(
         id=_new_id(now),
@@ -103,16 +134,12 @@ def _insert(
         owner=new.owner,
         webhook=new.webhook,
         created_at=now,
-        lap=_lap(connection, new),
+        lap=_lap(line),
     )
-    connection.execute(jobs.insert().values(**_columns(job, once), keep_s=keep_s))
+    connection.execute(_NEW_JOB, {**_columns(job, once), "keep_s": keep_s})
     _refer_to(connection, job, new.files)
-    position = _ahead(connection, job)
-    connection.execute(
-        events.insert().values(
-            job_id=job.id, id=1, name="queued", data={"queue_position": position}
-        )
-    )
+    data = {"queue_position": _ahead(connection, job)}
+    job_events.tell(connection, job.id, 1, "queued", data)
     return job
 
 
@@ -142,19 +169,13 @@ def _columns(job: Job, once: OnceKey | None) -> dict[str, Any]:
     }
 
 
-def _lap(connection: sa.Connection, new: NewJob) -> int:
+def _lap(line: sa.Row[Any]) -> int:
     """Fair queueing (start-time, McKenney/Goyal): one job of each owner a lap.
 
     An owner's next job goes a lap behind its last waiting one, and never into a lap that is
     over: one owner's thousand jobs spread over a thousand laps, another's one goes into this.
     """
-    kind = (jobs.c.model == new.model) & (jobs.c.rank == new.priority.rank)
-    highest = sa.select(sa.func.max(jobs.c.lap))
-    current = connection.execute(highest.where(kind, jobs.c.started_at.is_not(None))).scalar()
-    last = connection.execute(
-        highest.where(kind, jobs.c.owner == new.owner, jobs.c.status == JobStatus.QUEUED.value)
-    ).scalar()
-    return max(current or 0, 0 if last is None else last + 1)
+    return max(line.current or 0, 0 if line.last is None else line.last + 1)
 
 
 def _refer_to(connection: sa.Connection, job: Job, wanted: tuple[str, ...]) -> None:
@@ -163,25 +184,17 @@ def _refer_to(connection: sa.Connection, job: Job, wanted: tuple[str, ...]) -> N
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text(f"SELECT pg_advisory_xact_lock_shared({FILES_LOCK})"))
     marks = {mark_of(name, owner): name for name in wanted for owner in ("", job.owner)}
-    doomed = sa.select(doomed_files.c.file_id).where(doomed_files.c.file_id.in_(list(marks)))
-    gone = connection.execute(doomed).scalar()
+    gone = connection.execute(_DOOMED, {"marks": list(marks)}).scalar()
     if gone is not None:
         raise NotFoundError(f"File {marks[gone]} has expired.")
     rows = [{"job_id": job.id, "file_id": name} for name in sorted(set(wanted))]
-    connection.execute(files.insert(), rows)
-
-
-def _count_queued(connection: sa.Connection) -> int:
-    waiting = sa.select(sa.func.count()).where(jobs.c.status == JobStatus.QUEUED.value)
-    return int(connection.execute(waiting).scalar_one())
+    connection.execute(_NEW_FILES, rows)
 
 
 def _ahead(connection: sa.Connection, job: Job) -> int:
-    """How many wait before a job that was just put in."""
-    mine = sa.select(jobs.c.seq).where(jobs.c.id == job.id).scalar_subquery()
-    turn = sa.tuple_(sa.literal(job.priority.rank), sa.literal(job.lap), mine)
-    ahead = sa.select(sa.func.count()).where(waits_before(jobs, job.model, turn))
-    return int(connection.execute(ahead).scalar_one())
+    """How many wait before a job."""
+    which = {"job_id": job.id, "model": job.model, "rank": job.priority.rank, "lap": job.lap}
+    return int(connection.execute(_AHEAD, which).scalar_one())
 
 
 def queue_position(database: JobDatabase, job: Job) -> int | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from gateway import job_durations, job_housekeeping, job_store
 from gateway.errors import RetouchError
 from gateway.job import JobFailure, JobStatus, Ticket
-from gateway.job_changes import JobChanges
+from gateway.job_changes import Heard, JobChanges
 from gateway.job_database import JobDatabase
 from gateway.job_engine import JobEngine
 from gateway.job_execution import too_late
@@ -117,7 +117,7 @@ class JobUpkeep:
         for job_id, deadline_s in late:
             failure = JobFailure("deadline_exceeded", too_late(deadline_s), 504)
             await self._database.call(job_store.end, job_id, JobStatus.FAILED, failure=failure)
-            self._changes.wake(job_id)
+            self._changes.wake(job_id, Heard.END)
 
     async def _take_over(self) -> None:
         """Put in line again what dead workers had.
@@ -157,7 +157,7 @@ class JobUpkeep:
             job_store.put_in_line_again, ticket.job_id, ticket=ticket.number
         ):
             logger.warning("job %s starts again: %s", ticket.job_id, why)
-            self._changes.wake(ticket.job_id)
+            self._changes.wake(ticket.job_id, Heard.CHANGE)
 
     async def _sweep(self) -> None:
         if time.monotonic() - self._swept_at < self._limits.retention_s:

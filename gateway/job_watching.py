@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from gateway import job_lookup
 from gateway.errors import GoneError
 from gateway.job import Job, JobEvent, JobStatus
-from gateway.job_changes import JobChanges
+from gateway.job_changes import Heard, JobChanges
 from gateway.job_database import JobDatabase
 from gateway.job_feed import JobFeeds
 from gateway.job_glance import JobGlances
+
+Look = Callable[[str], Awaitable[Job]]
 
 
 class JobWatching:
@@ -62,12 +64,16 @@ class JobWatching:
                     return
                 await subscription.wait()
 
-    async def wait(self, job_id: str, *, timeout_s: float) -> Job:
-        """The job when it ends, or as it is after `timeout_s`."""
+    async def wait(self, job_id: str, *, timeout_s: float, look: Look | None = None) -> Job:
+        """The job when it ends, or as it is after `timeout_s`.
+
+        `look`: how whoever waits gets to see it; raises what that raises.
+        """
+        look = look or self.get
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                with self._changes.subscription(job_id, progress=False) as subscription:
-                    while not (job := await self.get(job_id)).status.is_terminal and self._open:
+                with self._changes.subscription(job_id, least=Heard.END) as subscription:
+                    while not (job := await look(job_id)).status.is_terminal and self._open:
                         await subscription.wait()
                     return job
-        return await self.get(job_id)
+        return await look(job_id)

@@ -23,7 +23,7 @@ from gateway.job import (
     OnceKey,
     Submission,
 )
-from gateway.job_changes import JobChanges
+from gateway.job_changes import Heard, JobChanges
 from gateway.job_database import JobDatabase
 from gateway.job_engine import JobEngine
 from gateway.job_execution import JobExecution, Runner, UntilReady
@@ -34,7 +34,7 @@ from gateway.job_line import JobLine
 from gateway.job_reporter import JobReporter
 from gateway.job_rows import ticket_for
 from gateway.job_upkeep import JobUpkeep
-from gateway.job_watching import JobWatching
+from gateway.job_watching import JobWatching, Look
 
 __all__ = ["JobLimits", "JobQueue", "JobReporter", "Runner"]
 _HAND_BACK_S = 5.0
@@ -196,7 +196,7 @@ class JobQueue:
         if (await self.get(job_id)).status is JobStatus.EXPIRED:
             raise GoneError(f"Job {job_id} has expired.")
         await self.database.call(job_store.end, job_id, JobStatus.CANCELED)
-        self._changes.wake(job_id)
+        self._changes.wake(job_id, Heard.END)
         return await self.get(job_id)
 
     async def retry(self, job_id: str) -> Job:
@@ -228,7 +228,7 @@ class JobQueue:
         """
         await self.get(job_id)
         await self.database.call(job_store.end, job_id, JobStatus.CANCELED)
-        self._changes.wake(job_id)
+        self._changes.wake(job_id, Heard.END)
         await self.database.call(job_store.delete, job_id)
 
     async def past_events(self, job_id: str, *, after: int = 0) -> list[JobEvent]:
@@ -244,6 +244,6 @@ class JobQueue:
         """
         return self._watching.watch(job_id, after=after)
 
-    async def wait(self, job_id: str, *, timeout_s: float) -> Job:
-        """The job when it ends, or as it is after `timeout_s`."""
-        return await self._watching.wait(job_id, timeout_s=timeout_s)
+    async def wait(self, job_id: str, *, timeout_s: float, look: Look | None = None) -> Job:
+        """The job when it ends, or as it is after `timeout_s`, as `look` shows it."""
+        return await self._watching.wait(job_id, timeout_s=timeout_s, look=look)

@@ -15,6 +15,7 @@ from gateway.image_work import image_work
 from gateway.rejections import rejections
 from preprocessing import codec, masks
 from preprocessing.arrays import Image, Mask, Plane
+from preprocessing.codec import DecodedImage
 from preprocessing.crop import Box
 from preprocessing.image_header import ImageLimits
 
@@ -39,7 +40,7 @@ class Pictures:
         self.store = store
         self.limits = limits
         self._cache_bytes = cache_bytes
-        self._recent: OrderedDict[str, codec.DecodedImage] = OrderedDict()
+        self._recent: OrderedDict[str, DecodedImage] = OrderedDict()
         """Pixels of the pictures used last: an upload is followed by its first click."""
         self._recent_levels: OrderedDict[str, Plane] = OrderedDict()
         """The masks used last: a job looks at its mask three times."""
@@ -69,7 +70,7 @@ class Pictures:
             return await self.take_in(data, pointer=pointer)
         return await self.store.info(reference)
 
-    async def decoded(self, image_id: str) -> codec.DecodedImage:
+    async def decoded(self, image_id: str) -> DecodedImage:
         """Pixels of a stored picture, upright RGB; not to be written to."""
         if image_id in self._recent:
             await self.store.require_visible(image_id)
@@ -134,9 +135,13 @@ class Pictures:
 
     async def keep(self, pixels: Image | Plane, *, alpha: Plane | None = None) -> StoredImage:
         """Store a picture, or the levels of a soft mask, as PNG."""
-        data = await image_work(codec.encode_png, pixels, alpha=alpha)
+        (stored,) = await self.store.end_put(await image_work(self._begin_keeping, pixels, alpha))
+        return stored
+
+    def _begin_keeping(self, pixels: Image | Plane, alpha: Plane | None) -> BegunPut:
+        data = codec.encode_png(pixels, alpha=alpha)
         height, width = pixels.shape[:2]
-        return await self.store.put(data, width=width, height=height, format="png")
+        return self.store.begin_put([NewImage(data=data, width=width, height=height, format="png")])
 
     async def forget(self, image_id: str) -> None:
         """Delete a picture.
@@ -149,9 +154,7 @@ class Pictures:
         self._extents.pop(image_id, None)
         await self.store.delete(image_id)
 
-    def _begin_taking_in(
-        self, data: bytes, pointer: str | None
-    ) -> tuple[codec.DecodedImage, BegunPut]:
+    def _begin_taking_in(self, data: bytes, pointer: str | None) -> tuple[DecodedImage, BegunPut]:
         """In the thread that decodes it, which has it at hand."""
         decoded = self._decode(data, pointer)
         new = NewImage(
@@ -163,7 +166,7 @@ class Pictures:
         )
         return decoded, self.store.begin_put([new])
 
-    def _remember(self, image_id: str, decoded: codec.DecodedImage) -> None:
+    def _remember(self, image_id: str, decoded: DecodedImage) -> None:
         self._recent[image_id] = decoded
         while sum(entry.pixels.nbytes for entry in self._recent.values()) > self._cache_bytes:
             self._recent.popitem(last=False)
@@ -173,7 +176,7 @@ class Pictures:
         while sum(entry.nbytes for entry in self._recent_levels.values()) > self._cache_bytes // 4:
             self._recent_levels.popitem(last=False)
 
-    def _decode(self, data: bytes, pointer: str | None) -> codec.DecodedImage:
+    def _decode(self, data: bytes, pointer: str | None) -> DecodedImage:
         with rejections(pointer):
             return codec.decode_image(data, self.limits)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from gateway.front_end.fields import TaskState
 from gateway.front_end.task_state import state_of
 from gateway.heartbeat import with_heartbeats
-from gateway.job import Job
+from gateway.job import Job, JobEvent, JobStatus
 from gateway.job_desk import JobDesk
 
 
@@ -16,13 +17,24 @@ async def task_frames(job: Job, jobs: JobDesk, repeat_s: float) -> AsyncIterator
     """Frames `data: {json}`; the stream ends behind the terminal one."""
     shown: TaskState | None = None
     async for event in with_heartbeats(jobs.watch(job.id), repeat_s):
-        job = await jobs.get(job.id)
+        job = _got_on(job, event) or await jobs.get(job.id)
         state = state_of(job)
         if state != shown or event is None:
             shown = state
             yield frame(state)
         if job.status.is_terminal:
             return
+
+
+def _got_on(job: Job, event: JobEvent | None) -> Job | None:
+    """The job after an event that says all that a frame shows; None: it must be looked at."""
+    if event is None or job.status is not JobStatus.RUNNING:
+        return None
+    if event.name not in ("preview", "progress"):
+        return None
+    if event.name == "preview" or event.data["step"] <= job.step:  # told already
+        return job
+    return replace(job, step=event.data["step"], total_steps=event.data["total_steps"])
 
 
 def frame(state: TaskState) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import pybase64
 
 from gateway.job import Job
 from gateway.openai_images.fields import ImageFields
@@ -117,7 +118,11 @@ async def _entry(
     shared = {"revised_prompt": None, "seed": entry["seed"]}
     data = await encoded(entry, fields, pictures)
     if fields.response_format == "b64_json":
-        return {"b64_json": base64.b64encode(data).decode(), "url": None, **shared}
+        return {
+            "b64_json": await asyncio.to_thread(pybase64.b64encode_as_string, data),
+            "url": None,
+            **shared,
+        }
     stored = await pictures.store.put(
         data, width=entry["width"], height=entry["height"], format=fields.output_format
     )

@@ -10,6 +10,8 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import pybase64
+
 from gateway.errors import RetouchError
 from gateway.generation import PaintingOrder
 from gateway.heartbeat import with_heartbeats
@@ -75,7 +77,8 @@ class ImageStream:
         data = await asyncio.to_thread(Encoding.of(self._fields).encode, picture)
         number, self._sent = self._sent, self._sent + 1
         size = {"size": f"{picture.shape[1]}x{picture.shape[0]}"}
-        return self._frame("partial_image", data, {"partial_image_index": number, **size})
+        extras = {"partial_image_index": number, **size}
+        return await asyncio.to_thread(self._frame, "partial_image", data, extras)
 
     async def _last(self) -> AsyncIterator[str]:
         job = self._job = await self._jobs.get(self._job.id)
@@ -90,13 +93,14 @@ class ImageStream:
         for entry in job.output:
             data = await encoded(entry, self._fields, self._pictures)
             extras = {"usage": usage(job), "seed": entry["seed"], **receipt(job, self._fields)}
-            yield self._frame("completed", data, extras)
+            yield await asyncio.to_thread(self._frame, "completed", data, extras)
 
     def _frame(self, name: str, data: bytes, extras: Mapping[str, Any]) -> str:
+        """Some megabytes of text, put together off the event loop."""
         kind = f"{self._family}.{name}"
         body = {
             "type": kind,
-            "b64_json": base64.b64encode(data).decode(),
+            "b64_json": pybase64.b64encode_as_string(data),
             "created_at": int(time.time()),
             **described(self._job, self._fields),
             **extras,

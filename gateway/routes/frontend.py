@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import base64
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import pybase64
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
@@ -75,7 +76,7 @@ async def result(task_id: TaskId, services: ServicesDep) -> TaskResult:
         debug = await debug_info(job, services.pictures, services.backend)
     return TaskResult(
         task_id=job.id,
-        image=base64.b64encode(picture).decode(),
+        image=await asyncio.to_thread(pybase64.b64encode_as_string, picture),
         debug_info=debug,
         generation_time=round((job.completed_at or 0) - (job.started_at or 0), 3),
         model_used=job.model,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import base64
+import asyncio
 from typing import Annotated, Any
 
+import pybase64
 from fastapi import APIRouter, Path
 
 from gateway.cutouts import extract
@@ -47,4 +48,5 @@ async def extract_object(
     used = await masks.read(sent.id, image, pointer="/mask")
     cut = await extract(services.pictures, image.id, used.file_id)
     data = await services.pictures.store.content(cut.image.id)
-    return Extracted(success=True, extracted_image=base64.b64encode(data).decode())
+    encoded = await asyncio.to_thread(pybase64.b64encode_as_string, data)
+    return Extracted(success=True, extracted_image=encoded)

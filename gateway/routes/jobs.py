@@ -17,7 +17,7 @@ from gateway.generation import TASK_MODELS
 from gateway.heartbeat import with_heartbeats
 from gateway.job import Job, JobEvent, JobFailure, JobStatus, OnceKey
 from gateway.job_pictures import resolve_pictures
-from gateway.job_view import view_of
+from gateway.job_view import view_at, view_of
 from gateway.keys.owner import current_owner
 from gateway.multipart import read_body
 from gateway.picture_response import PictureResponse
@@ -112,7 +112,7 @@ async def list_jobs(
 ) -> JobList:
     """Jobs, newest first."""
     found = await jobs.latest(status=status, limit=limit + 1, after=after)
-    shown = [await view_of(job, jobs, pictures) for job in found[:limit]]
+    shown = [await view_at(s.job, s.queue_position, jobs, pictures) for s in found[:limit]]
     return JobList(data=shown, has_more=len(found) > limit)
 
 

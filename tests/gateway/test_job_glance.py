@@ -149,3 +149,15 @@ async def test_a_database_that_is_away_is_told_to_all(tmp_path: Path) -> None:
     asked = (glances.glance(f"job_{n}") for n in range(3))
     said = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(error) for error in said] == [StoreUnavailableError] * 3
+
+
+def test_the_latest_come_with_their_places(database: JobDatabase) -> None:
+    ids = [submit(database, owner=owner) for owner in ("ann", "ann", "bob")]
+    job_store.end(database, ids[1], JobStatus.CANCELED)
+    everything: dict[str, Any] = {"status": None, "limit": 9, "after": None, "owner": None}
+    seen = job_glance.latest(database, **everything)
+    alone = look(database, *ids)
+    assert seen == [alone[job_id] for job_id in reversed(ids)]
+    assert [each.queue_position for each in seen] == [1, None, 0]
+    anns = job_glance.latest(database, **{**everything, "owner": "ann"})
+    assert [each.job.id for each in anns] == ids[1::-1]

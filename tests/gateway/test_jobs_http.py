@@ -69,7 +69,8 @@ async def test_a_get_may_wait_too(tmp_path: Path) -> None:
         job = await gateway.submit(**CAT)
         early = (await gateway.client.get(job["urls"]["self"], params={"wait": 0.01})).json()
         late = (await gateway.client.get(job["urls"]["self"], params={"wait": 20})).json()
-        assert (early["status"], late["status"]) == ("running", "succeeded")
+        assert early["status"] in ("queued", "running")
+        assert late["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("wait", ["-1", "121", "nan", "x"])

@@ -47,6 +47,12 @@ class Expected:
         self.step, self.progress = 0, 0.0
 
 
+async def opened(entry: Expected) -> None:
+    """Until its watcher has begun: it shares its first look at the store with others."""
+    while not entry.seen:  # noqa: ASYNC110
+        await asyncio.sleep(0.002)
+
+
 class JobsMachine(RuleBasedStateMachine):
     jobs = Bundle("jobs")
 
@@ -127,6 +133,7 @@ class JobsMachine(RuleBasedStateMachine):
         if free:
             entry.start()
         self.watchers.append(self.loop.create_task(self.watch(entry)))
+        self.run(opened(entry))
         return job.id
 
     @rule(job_id=jobs)
