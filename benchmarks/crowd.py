@@ -1,19 +1,19 @@
-"""Many who poll and listen, in one process, over plain sockets so that they take little of it."""
+"""Many who poll and listen, in one process that does as little as it can: bytes out, bytes in."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import time
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from benchmarks.figures import percentile
+from gateway.event_loop import new_event_loop
 
 POLL_EVERY_S = 1.0
+COME_WITHIN_S = 1.0
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-_OPEN_AT_ONCE = 20
 
 
 @dataclass
@@ -21,10 +21,13 @@ class CrowdRun:
     """What the crowd saw in its time."""
 
     polls: int = 0
+    """Answered."""
     poll_errors: int = 0
+    """Another status than 200, no answer when the next poll was due, a connection lost."""
     streams: int = 0
     """Opened."""
     stream_errors: int = 0
+    """Another status than 200, or ended."""
     processor_s: float = 0.0
     """Of the crowd's own process."""
     latencies_s: list[float] = field(default_factory=list)
@@ -45,81 +48,121 @@ def gather_a_crowd(
     url: str, job_ids: list[str], pollers: int, streams: int, seconds: float
 ) -> CrowdRun:
     """Poll and listen for a while; runs in a process of its own."""
-    return asyncio.run(_Crowd(url).stay(job_ids, pollers, streams, seconds))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_stay(url, job_ids, pollers, streams, seconds))
 
 
-class _Crowd:
-    """People before one server, each with a connection."""
+async def _stay(
+    url: str, job_ids: list[str], pollers: int, streams: int, seconds: float
+) -> CrowdRun:
+    """Everybody comes, and after a while everybody goes."""
+    began, seen = time.process_time(), CrowdRun()
+    loop = asyncio.get_running_loop()
+    people: list[_Person] = [_Listener(seen, job_ids[n % len(job_ids)]) for n in range(streams)]
+    people += [
+        _Poller(seen, job_ids[n % len(job_ids)], loop.time() + POLL_EVERY_S * n / pollers)
+        for n in range(pollers)
+    ]
+    address = urlsplit(url)
 
-    def __init__(self, url: str) -> None:
-        address = urlsplit(url)
-        self._host, self._port = str(address.hostname), int(address.port or 80)
-        self._opening = asyncio.Semaphore(_OPEN_AT_ONCE)  # a backlog that is full drops connections
-        self._seen = CrowdRun()
+    async def come(person: _Person, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        await loop.create_connection(lambda: person, address.hostname, address.port)
 
-    async def stay(
-        self, job_ids: list[str], pollers: int, streams: int, seconds: float
-    ) -> CrowdRun:
-        """Everybody comes, and after a while everybody goes."""
-        began = time.process_time()
-        people = [self._listen(job_ids[n % len(job_ids)]) for n in range(streams)]
-        people += [
-            self._poll(job_ids[n % len(job_ids)], POLL_EVERY_S * n / pollers)
-            for n in range(pollers)
-        ]
-        tasks = [asyncio.ensure_future(person) for person in people]
-        await asyncio.sleep(seconds)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._seen.processor_s = time.process_time() - began
-        return self._seen
+    coming = (come(person, COME_WITHIN_S * n / len(people)) for n, person in enumerate(people))
+    await asyncio.gather(*coming)
+    await asyncio.sleep(seconds - COME_WITHIN_S)
+    for person in people:
+        person.go()
+    seen.processor_s = time.process_time() - began
+    return seen
 
-    async def _poll(self, job_id: str, delay_s: float) -> None:
-        """Ask for a job once a second, as a page does."""
-        request = f"GET /v1/jobs/{job_id} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode()
-        await asyncio.sleep(delay_s)
-        while True:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                async with self._opening:
-                    reader, writer = await asyncio.open_connection(self._host, self._port)
-                with contextlib.closing(writer):
-                    while True:
-                        started = time.perf_counter()
-                        writer.write(request)
-                        status = await _answer(reader)
-                        took = time.perf_counter() - started
-                        self._seen.latencies_s.append(took)
-                        self._seen.polls += 1
-                        self._seen.poll_errors += status != 200
-                        await asyncio.sleep(max(0.0, POLL_EVERY_S - took))
+
+class _Person(asyncio.Protocol):
+    """Somebody with a connection."""
+
+    path: str
+
+    def __init__(self, seen: CrowdRun, job_id: str) -> None:
+        path = self.path.format(job_id=job_id)
+        self._request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        self._seen = seen
+        self._stays = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Here."""
+        self._transport = transport
+
+    def go(self) -> None:
+        """Hang up."""
+        self._stays = False
+        self._transport.close()
+
+
+class _Poller(_Person):
+    """Asks for a job once a second, as a page does, on a connection that it keeps."""
+
+    path = "/v1/jobs/{job_id}"
+
+    def __init__(self, seen: CrowdRun, job_id: str, first_at: float) -> None:
+        super().__init__(seen, job_id)
+        self._due = first_at
+        self._asked_at: float | None = None
+        self._answer = b""
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first poll has its moment."""
+        super().connection_made(transport)
+        self._loop.call_at(max(self._due, self._loop.time()), self._ask)
+
+    def data_received(self, data: bytes) -> None:
+        """A piece of the answer."""
+        self._answer += data
+        head = self._answer.find(b"\r\n\r\n")
+        length = _LENGTH.search(self._answer)
+        if head < 0 or length is None or len(self._answer) < head + 4 + int(length[1]):
+            return
+        self._seen.polls += 1
+        self._seen.poll_errors += not self._answer.startswith(b"HTTP/1.1 200")
+        if self._asked_at is not None:
+            self._seen.latencies_s.append(time.perf_counter() - self._asked_at)
+        self._answer, self._asked_at = b"", None
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Not by us."""
+        self._seen.poll_errors += self._stays
+
+    def _ask(self) -> None:
+        if not self._stays or self._transport.is_closing():
+            return
+        self._due += POLL_EVERY_S
+        self._loop.call_at(self._due, self._ask)
+        if self._asked_at is not None:
             self._seen.poll_errors += 1
-
-    async def _listen(self, job_id: str) -> None:
-        """Read a job's events to the end."""
-        request = f"GET /v1/jobs/{job_id}/events HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode()
-        try:
-            async with self._opening:
-                reader, writer = await asyncio.open_connection(self._host, self._port)
-            with contextlib.closing(writer):
-                writer.write(request)
-                head = await reader.readuntil(b"\r\n\r\n")
-                self._seen.streams += 1
-                self._seen.stream_errors += _status(head) != 200
-                while await reader.read(65_536):
-                    pass
-        except (ConnectionError, asyncio.IncompleteReadError):
-            self._seen.stream_errors += 1
+            return
+        self._asked_at = time.perf_counter()
+        self._transport.write(self._request)
 
 
-async def _answer(reader: asyncio.StreamReader) -> int:
-    """Read a whole answer; its status."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = _LENGTH.search(head)
-    if length is not None:
-        await reader.readexactly(int(length[1]))
-    return _status(head)
+class _Listener(_Person):
+    """Reads a job's events to the end."""
 
+    path = "/v1/jobs/{job_id}/events"
+    _is_open = False
 
-def _status(head: bytes) -> int:
-    return int(head.split(b" ", 2)[1])
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Ask at once."""
+        super().connection_made(transport)
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        """The head first, then events that nobody looks at."""
+        if not self._is_open:
+            self._is_open = True
+            self._seen.streams += 1
+            self._seen.stream_errors += not data.startswith(b"HTTP/1.1 200")
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Not by us."""
+        self._seen.stream_errors += self._stays

@@ -3,28 +3,28 @@
     python -m benchmarks.crowded_gateway [--rounds 5] [--seconds 8] [--pollers 200] [--streams 200]
 
 The variants run in every round, in turn, on the same gateway with the same jobs waiting (one of
-them at work), so that they differ by the crowd alone. Pollers ask for a job once a second, as web
-pages do; streams wait for a job's events. Mask clients click on a picture that the network knows:
-the path on which the gateway itself counts most. The crowd and the clients run in processes of
-their own, on the same cores. What that alone costs shows where the same crowd asks a service that
-does nothing, while the clients click at the gateway. In the end, the gateway's memory is read
-before and after many more requests.
+them at work), so that they differ by the crowd alone. Pollers ask for a job once a second;
+streams wait for a job's events. Mask clients click on a picture that the network knows: the path
+on which the gateway itself counts most. The crowd and the clients run in processes of their own,
+on the same cores. What that alone costs shows where the same crowd asks a service that gives back
+recorded bytes, while the clients click at the gateway.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import socket
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
+from benchmarks.bare_service import bare_service
 from benchmarks.clicks import photograph
 from benchmarks.crowd import CrowdRun, gather_a_crowd
-from benchmarks.empty_service import empty_service
 from benchmarks.figures import percentile, ratios, spread
 from benchmarks.machine import Machine, describe
 from benchmarks.options import add_output_option, positive, recorded
@@ -33,7 +33,7 @@ from benchmarks.served_gateway import ServedGateway, other_process, served_gatew
 from preprocessing.codec import encode_jpeg
 
 ALONE = "mask clients alone"
-ELSEWHERE = "the crowd at an empty service"
+ELSEWHERE = "the crowd at a bare service"
 CROWDED = "the crowd at the gateway"
 SETTLE_S = 2.0
 Round = dict[str, dict[str, float]]
@@ -75,14 +75,6 @@ def click(url: str, file_id: str, clients: int, seconds: float) -> Clicking:
     return asyncio.run(all_of_them())
 
 
-def resident_mib(gateway: ServedGateway) -> float:
-    """Main memory of the gateway's process."""
-    for line in Path(f"/proc/{gateway.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("the gateway's process has no VmRSS")
-
-
 def prepare(gateway: ServedGateway, jobs: int) -> tuple[str, list[str]]:
     """Upload the picture, click once, and queue jobs that outlast the run."""
     with httpx.Client(base_url=gateway.url, timeout=60, trust_env=False) as http:
@@ -101,7 +93,7 @@ class Stage:
     """What a round runs on."""
 
     gateway: ServedGateway
-    empty_url: str
+    bare_url: str
     clients: ProcessPoolExecutor
     crowd: ProcessPoolExecutor
     file_id: str
@@ -117,27 +109,21 @@ def measure(options: argparse.Namespace) -> tuple[str, dict[str, object]]:
     """Run all rounds; the Markdown and the figures."""
     with (
         served_gateway(jobs_per_model=1) as gateway,
-        empty_service() as empty_url,
         other_process() as clients,
         other_process() as crowd,
     ):
         machine = Machine(gateway.triton_version())
-        stage = Stage(gateway, empty_url, clients, crowd, *prepare(gateway, options.jobs))
-        costs = _costs(stage, options)
-        rounds = [_round(stage, options, number) for number in range(options.rounds)]
-        memory = _memory(stage, options)
+        file_id, job_ids = prepare(gateway, options.jobs)
+        with bare_service(_recorded_poll(gateway.url, job_ids[-1])) as bare_url:
+            stage = Stage(gateway, bare_url, clients, crowd, file_id, job_ids)
+            costs = _costs(stage, options)
+            rounds = [_round(stage, options, number) for number in range(options.rounds)]
     report = machine.report()
-    figures: dict[str, object] = {
-        "machine": report,
-        "costs": costs,
-        "rounds": rounds,
-        "memory": memory,
-    }
+    figures: dict[str, object] = {"machine": report, "costs": costs, "rounds": rounds}
     words = (
         f"Without mask clients a poll costs {costs['poll_ms']:.2f} ms of the gateway's processor "
-        f"time, {options.streams} open streams take {costs['streams_cores']:.3f} of a core.\n"
-        f"Memory of the gateway: {memory['before_mib']:.0f} MiB, after {memory['requests']:.0f} "
-        f"more requests {memory['after_mib']:.0f} MiB."
+        f"time, {options.streams} open streams take {costs['streams_cores']:.3f} of a core, and "
+        f"the gateway without anybody takes {costs['nobody_cores']:.3f}."
     )
     return "\n".join([describe(report), "", *_tables(rounds), "", words]), figures
 
@@ -163,6 +149,7 @@ def _costs(stage: Stage, options: argparse.Namespace) -> dict[str, float]:
     return {
         "poll_ms": 1000 * (polling - nobody) / polls_per_s,
         "streams_cores": listening - nobody,
+        "nobody_cores": nobody,
     }
 
 
@@ -176,7 +163,7 @@ def _one(stage: Stage, options: argparse.Namespace, variant: str) -> dict[str, f
     around: Future[CrowdRun] | None = None
     lasts_s = options.seconds + 2 * SETTLE_S
     if variant != ALONE:
-        url = stage.gateway.url if variant == CROWDED else stage.empty_url
+        url = stage.gateway.url if variant == CROWDED else stage.bare_url
         people = (options.pollers, options.streams)
         around = stage.crowd.submit(gather_a_crowd, url, stage.job_ids, *people, lasts_s)
         time.sleep(SETTLE_S)
@@ -196,12 +183,14 @@ def _one(stage: Stage, options: argparse.Namespace, variant: str) -> dict[str, f
     return figures
 
 
-def _memory(stage: Stage, options: argparse.Namespace) -> dict[str, float]:
-    before, sent = resident_mib(stage.gateway), 0
-    while sent < options.memory_requests:
-        sent += len(stage.click(options.clients, 5.0).latencies_s)
-    after = resident_mib(stage.gateway)
-    return {"requests": float(sent), "before_mib": before, "after_mib": after}
+def _recorded_poll(url: str, job_id: str) -> bytes:
+    """The gateway's answer to a poll, byte for byte."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), 10) as connection:
+        head = f"GET /v1/jobs/{job_id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    return answer.replace(b"connection: close\r\n", b"")
 
 
 def _tables(rounds: list[Round]) -> list[str]:
@@ -224,7 +213,7 @@ def _tables(rounds: list[Round]) -> list[str]:
         ]
         for variant in rates
     ]
-    headers = ("variant", "masks/s", "p50 ms", "p99 ms", "/ alone", "/ empty service", "errors")
+    headers = ("variant", "masks/s", "p50 ms", "p99 ms", "/ alone", "/ bare service", "errors")
     crowds = [
         [
             variant,
@@ -260,7 +249,6 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=positive, default=default)
     parser.add_argument("--jobs", type=positive, default=200, help="Jobs that wait.")
     parser.add_argument("--seconds", type=float, default=8.0, help="Of clicking, each variant.")
-    parser.add_argument("--memory-requests", type=positive, default=10_000)
     add_output_option(parser)
     options = parser.parse_args()
     markdown, figures = measure(options)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import StreamingResponse
 
 from gateway.loopback_ports import LOOPBACK, free_ports
 
 START_TIMEOUT_S = 30.0
-HEARTBEAT_S = 15.0
 
 
 @contextmanager
@@ -56,22 +53,7 @@ def main() -> None:
     async def nothing(body: dict[str, object]) -> dict[str, bool]:
         return {"ok": bool(body)}
 
-    @app.get("/v1/jobs/{job_id}")
-    async def a_job(job_id: str) -> dict[str, str]:
-        return {"id": job_id}
-
-    @app.get("/v1/jobs/{job_id}/events", response_class=StreamingResponse)
-    async def its_events(job_id: str) -> StreamingResponse:
-        return StreamingResponse(_silence(job_id), media_type="text/event-stream")
-
     uvicorn.run(app, host=LOOPBACK, port=int(sys.argv[1]), log_level="warning", access_log=False)
-
-
-async def _silence(job_id: str) -> AsyncIterator[str]:
-    yield f": {job_id}\n\n"
-    while True:
-        await asyncio.sleep(HEARTBEAT_S)
-        yield ": still here\n\n"
 
 
 if __name__ == "__main__":

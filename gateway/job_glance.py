@@ -18,7 +18,7 @@ from gateway.job_rows import job_of, waits_before, whole_job
 from gateway.job_tables import jobs
 
 _AT_MOST_EVERY_S = 0.02
-_MOST_KNOWN = 1024
+_MOST_KNOWN = 512
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
