@@ -94,14 +94,17 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer behind a body, is whole."""
+        """A header is whole; a trailer behind a body is none."""
         self._count_header(len(name) + len(value) + _LINE_EXTRA)
-        super().on_header(name, value)
+        if not self._in_body:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The request can be answered, unless it has to be read once more."""
         self._held_bytes = 0
-        if self.parser.get_method() == b"CONNECT":
+        hosts = [value for name, value in self.headers if name == b"host"]
+        is_named = len(hosts) == 1 or (not hosts and self.parser.get_http_version() == "1.0")
+        if not is_named or self.parser.get_method() == b"CONNECT":
             raise _RefusedError
         self._offers_upgrade = self.parser.should_upgrade()
         if not self._offers_upgrade:
@@ -128,9 +131,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, or too much of one; never in the middle of another answer."""
-        if self._is_answering():
+        if self._is_answering() and (self.cycle.response_started or self.pipeline):
             self.transport.abort()
-        elif max(self._header_bytes, self._held_bytes) > self.max_header_bytes:
+            return
+        if self._is_answering():  # what was begun hears that the client is gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if max(self._header_bytes, self._held_bytes) > self.max_header_bytes:
             words = b"The headers are over the limit of %d bytes.\n" % self.max_header_bytes
             head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
             length = b"content-length: %d\r\n\r\n" % len(words)

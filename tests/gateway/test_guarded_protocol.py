@@ -53,9 +53,24 @@ async def test_headers_within_the_limit_pass(guarded: httpx.AsyncClient) -> None
         assert b" 200 " in await reader.readuntil(b'"live"}')
 
 
-async def test_no_request_is_400(guarded: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01\x02\x00 hello\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_no_request_is_400(guarded: httpx.AsyncClient, request_: bytes) -> None:
     async with raw(guarded) as (reader, writer):
-        writer.write(b"\x16\x03\x01\x02\x00 hello\r\n\r\n")
+        writer.write(request_)
         assert (await closed_within(reader, 10)).startswith(b"HTTP/1.1 400 ")
 
 
@@ -74,6 +89,12 @@ async def test_what_is_no_body_has_the_limit_of_headers(
                 writer.write(behind[start : start + 1000])
             await asyncio.sleep(0.01)
         assert b" 202 " not in await closed_within(reader, 10)
+
+
+async def test_an_old_request_needs_no_host(guarded: httpx.AsyncClient) -> None:
+    async with raw(guarded) as (reader, writer):
+        writer.write(b"GET /health/live HTTP/1.0\r\n\r\n")
+        assert (await closed_within(reader, 10)).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_hundred_requests_at_once_are_too_many(guarded: httpx.AsyncClient) -> None:
