@@ -81,14 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     balance = [
         (_colours_s(large), asyncio.run(_file_to_file_s(large))) for _ in range(options.rounds)
     ]
-    ways = {
-        "plain Pillow, image work alone": plain,
-        "gateway, all that its process does meanwhile": ours,
-        "gateway, less what an idle one does": net,
-    }
     rows = [
         [way, f"{1000 * spread(costs).median:.0f}", ratios(plain, costs).show()]
-        for way, costs in ways.items()
+        for way, costs in {
+            "plain Pillow, image work alone": plain,
+            "gateway, all that its process does meanwhile": ours,
+            "gateway, less what an idle one does": net,
+        }.items()
     ]
     lateness = [*lateness_rows("idle", *idle_naps), *lateness_rows("under load", *naps)]
     markdown = "\n\n".join(

@@ -1,7 +1,6 @@
 """The embedded Triton's life: real servers, real signals."""
 
 import json
-import mmap
 import os
 import signal
 import socket
@@ -22,7 +21,7 @@ from gateway.errors import TritonSetupError
 from gateway.loopback_ports import free_ports
 from gateway.process_group import group_members
 from gateway.processor_turns import NICENESS
-from gateway.shared_memory_sweep import REGION_PREFIX, sweep_stale_regions
+from gateway.shared_memory_sweep import sweep_stale_regions
 from gateway.triton_installation import TritonInstallation, find_installation
 from gateway.triton_server import TritonPorts, TritonServer, TritonServerOptions
 from tests.gateway.identity_model import (
@@ -289,15 +288,3 @@ time.sleep(60)
         gateway.kill()
     assert wait_until(lambda: not group_members(group), 3)
     sweep_stale_regions()
-
-
-def test_only_regions_that_nobody_maps_are_swept(tmp_path: Path) -> None:
-    stale, used, other = (
-        tmp_path / name for name in (f"{REGION_PREFIX}a", f"{REGION_PREFIX}b", "other")
-    )
-    for path in (stale, used, other):
-        path.write_bytes(bytes(4096))
-    with used.open("r+b") as file, mmap.mmap(file.fileno(), 4096):
-        assert sweep_stale_regions(tmp_path) == [stale.name]
-    assert sorted(tmp_path.iterdir()) == sorted([used, other])
-    assert sweep_stale_regions(tmp_path / "missing") == []
