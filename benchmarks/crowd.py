@@ -23,7 +23,9 @@ class CrowdRun:
     polls: int = 0
     """Answered."""
     poll_errors: int = 0
-    """Another status than 200, no answer when the next poll was due, a connection lost."""
+    """Another status than 200, or a connection lost."""
+    polls_late: int = 0
+    """Polls left out, since the one before had no answer yet."""
     streams: int = 0
     """Opened."""
     stream_errors: int = 0
@@ -37,6 +39,7 @@ class CrowdRun:
         return {
             "polls": self.polls,
             "poll_errors": self.poll_errors,
+            "polls_late": self.polls_late,
             "poll_p50_ms": 1000 * percentile(self.latencies_s, 50),
             "poll_p99_ms": 1000 * percentile(self.latencies_s, 99),
             "streams": self.streams,
@@ -139,7 +142,7 @@ class _Poller(_Person):
         self._due += POLL_EVERY_S
         self._loop.call_at(self._due, self._ask)
         if self._asked_at is not None:
-            self._seen.poll_errors += 1
+            self._seen.polls_late += 1
             return
         self._asked_at = time.perf_counter()
         self._transport.write(self._request)

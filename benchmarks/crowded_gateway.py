@@ -220,6 +220,7 @@ def _tables(rounds: list[Round]) -> list[str]:
             str(int(sum(column(variant, "polls")))),
             show(variant, "poll_p50_ms", 1),
             show(variant, "poll_p99_ms", 1),
+            str(int(sum(column(variant, "polls_late")))),
             str(int(sum(column(variant, "poll_errors") + column(variant, "stream_errors")))),
         ]
         for variant in (ELSEWHERE, CROWDED)
@@ -236,7 +237,7 @@ def _tables(rounds: list[Round]) -> list[str]:
     return [
         markdown_table(headers, rows),
         "",
-        markdown_table(("the crowd", "polls", "p50 ms", "p99 ms", "errors"), crowds),
+        markdown_table(("the crowd", "polls", "p50 ms", "p99 ms", "late", "errors"), crowds),
         "",
         markdown_table(("cores busy", "gateway", "mask clients", "crowd's own process"), cores),
     ]
