@@ -61,16 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with echo_gateway() as (client, pid):
         for pair in pairs.next(3):
             edit(client, *pair)
-        ours, net, plain = [], [], []
+        rounds = []
         for _ in range(options.rounds):
             fresh = pairs.next(options.requests)
-            idle = _idle_share(pid)
-            painted_s = client.get("/painting").json()["s"]
-            whole, wall = _per_request([partial(edit, client, *pair) for pair in fresh], pid)
-            whole -= (client.get("/painting").json()["s"] - painted_s) / len(fresh)
-            ours.append(whole)
-            net.append(whole - idle * wall)
-            plain.append(_own_time([partial(plain_pillow, *pair, picture) for pair in fresh]))
+            rounds.append((*_costs(client, pid, fresh), _plain_cost(fresh, picture)))
+        ours, net, plain = map(list, zip(*rounds, strict=True))
         with neighbour() as beside:
             idle_naps = _naps_while(client, beside, lambda: time.sleep(3))
             large_edits = partial(_edit_all, client, large_jpegs(), options.requests)
@@ -184,6 +179,28 @@ def echo_gateway() -> Iterator[tuple[httpx.Client, int]]:
             process.wait(timeout=30)
 
 
+def _costs(
+    client: httpx.Client, pid: int, pairs: Sequence[tuple[bytes, bytes]]
+) -> tuple[float, float]:
+    """Processor seconds of an edit: all of the gateway's, and less what an idle one needs."""
+    idle = _idle_share(pid)
+    painted_s = client.get("/painting").json()["s"]
+    whole, wall = _per_request([partial(edit, client, *pair) for pair in pairs], pid)
+    whole -= (client.get("/painting").json()["s"] - painted_s) / len(pairs)
+    return whole, whole - idle * wall
+
+
+def _plain_cost(
+    pairs: Sequence[tuple[bytes, bytes]],
+    painted: np.ndarray,  # type: ignore[type-arg]
+) -> float:
+    """Processor seconds of the plain way."""
+    before = time.process_time()
+    for pair in pairs:
+        plain_pillow(*pair, painted)
+    return (time.process_time() - before) / len(pairs)
+
+
 def _per_request(requests: Sequence[Callable[[], object]], pid: int) -> tuple[float, float]:
     """Processor seconds of a process, and seconds, per request."""
     before, started = processor_s([pid]), time.perf_counter()
@@ -196,13 +213,6 @@ def _per_request(requests: Sequence[Callable[[], object]], pid: int) -> tuple[fl
 def _idle_share(pid: int) -> float:
     """Of a processor, for a gateway that nobody asks: it looks for jobs all the time."""
     return _per_request([partial(time.sleep, 2)], pid)[0] / 2
-
-
-def _own_time(works: Sequence[Callable[[], object]]) -> float:
-    before = time.process_time()
-    for work in works:
-        work()
-    return (time.process_time() - before) / len(works)
 
 
 def _naps_while(
