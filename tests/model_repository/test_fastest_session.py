@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -42,15 +41,12 @@ def test_a_fast_one_that_answers_otherwise_is_not() -> None:
     assert faster_if_equal(USUAL, Session(0.001, 1.1), {}) is USUAL
 
 
-@pytest.mark.parametrize(
-    ("processors", "counts", "threads"), [(8, (2,), 4), (2, (1, 2), 1), (8, (1,), 0)]
-)
-def test_instances_share_the_processors(
-    processors: int, counts: tuple[int, ...], threads: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("processors", "passes", "threads"), [(8, 2, 4), (1, 2, 1), (8, 1, 0)])
+def test_passes_at_once_share_the_processors(
+    processors: int, passes: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
-    config = {"instance_group": [{"count": count} for count in counts]}
-    assert threads_each({"model_config": json.dumps(config)}) == threads
+    assert threads_each(passes) == threads
 
 
 def answer_of_fastsam(seed: int = 0) -> list[np.ndarray]:
