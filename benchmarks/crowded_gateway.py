@@ -22,14 +22,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from benchmarks.bare_service import bare_service
-from benchmarks.clicks import photograph
-from benchmarks.crowd import CrowdRun, gather_a_crowd
-from benchmarks.figures import percentile, ratios, spread
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import ServedGateway, other_process, served_gateway
+from benchmarks.reporting.figures import percentile, ratios, spread
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.bare_service import bare_service
+from benchmarks.servers.served_gateway import ServedGateway, other_process, served_gateway
+from benchmarks.workloads.clicks import photograph
+from benchmarks.workloads.crowd import CrowdRun, gather_a_crowd
 from preprocessing.codec import encode_jpeg
 
 ALONE = "mask clients alone"

@@ -32,14 +32,14 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 from skimage import data
 
-from benchmarks.figures import ratios, spread
-from benchmarks.machine import Machine, describe, processor_s
-from benchmarks.naps import LATENESS_HEADERS, Naps, Neighbour, lateness_rows, neighbour
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
-from gateway.image_store import ImageStore
-from gateway.pictures import Pictures
-from gateway.white_balancing import PROXY_SIDE, WhiteBalancer
+from benchmarks.reporting.figures import ratios, spread
+from benchmarks.reporting.machine import Machine, describe, processor_s
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.workloads.naps import LATENESS_HEADERS, Naps, Neighbour, lateness_rows, neighbour
+from gateway.edits.white_balancing import PROXY_SIDE, WhiteBalancer
+from gateway.storage.image_store import ImageStore
+from gateway.storage.pictures import Pictures
 from preprocessing.codec import encode_jpeg, encode_png
 from preprocessing.colour_lut import apply_lut
 from preprocessing.image_header import ImageLimits
@@ -163,7 +163,7 @@ def edit(client: httpx.Client, jpeg: bytes, mask: bytes) -> bytes:
 def echo_gateway() -> Iterator[tuple[httpx.Client, int]]:
     """A client of a gateway in a process of its own, and that process's id."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.echo_gateway", folder]
+        command = [sys.executable, "-m", "benchmarks.servers.echo_gateway", folder]
         process = subprocess.Popen(command)
         try:
             port = Path(folder) / "port"

@@ -16,14 +16,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 
-from benchmarks.clicks import PICTURES, ClickRun, new_pictures, photograph
-from benchmarks.direct_clicks import find_click, run_direct
-from benchmarks.figures import Spread, percentile, ratios, spread
-from benchmarks.gateway_clicks import Call, run_gateway
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import ServedGateway, other_process, served_gateway
+from benchmarks.reporting.figures import Spread, percentile, ratios, spread
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.served_gateway import ServedGateway, other_process, served_gateway
+from benchmarks.workloads.clicks import PICTURES, ClickRun, new_pictures, photograph
+from benchmarks.workloads.direct_clicks import find_click, run_direct
+from benchmarks.workloads.gateway_clicks import Call, run_gateway
 from preprocessing.codec import encode_jpeg
 
 DIRECT = "direct Triton client"

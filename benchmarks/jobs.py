@@ -18,17 +18,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 
-from benchmarks.figures import percentile
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
+from benchmarks.reporting.figures import percentile
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
 from gateway.inference import PIPELINE_MODELS
-from gateway.job import Job, JobResult
-from gateway.job_database import JobDatabase
-from gateway.job_engine_dbos import DbosEngine
-from gateway.job_limits import JobLimits
-from gateway.job_upkeep import UpkeepLimits
-from gateway.jobs import JobQueue, JobReporter
+from gateway.jobs.job import Job, JobResult
+from gateway.jobs.job_database import JobDatabase
+from gateway.jobs.job_engine_dbos import DbosEngine
+from gateway.jobs.job_limits import JobLimits
+from gateway.jobs.job_queue import JobQueue, JobReporter
+from gateway.jobs.job_upkeep import UpkeepLimits
 
 SETTLE_S, IDLE_S = 3.0, 12.0
 QUIET_AFTER_S = 1.0

@@ -16,15 +16,15 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.figures import spread
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import served_gateway
+from benchmarks.reporting.figures import spread
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.served_gateway import served_gateway
 from gateway.inference import GENERATION_MODEL, PictureRequest, SavedState, StepDone
-from gateway.object_store import ObjectStore
-from gateway.saved_states import SavedStates
-from gateway.triton_client import TritonBackend
+from gateway.painting.saved_states import SavedStates
+from gateway.storage.object_store import ObjectStore
+from gateway.triton.triton_client import TritonBackend
 
 EVERY = (0, 5, 1)
 HEADERS = ["size", "a state every", "job s", "state KiB", "to keep one ms"]

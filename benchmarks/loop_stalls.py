@@ -24,21 +24,21 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `retouch` does
 
 import uvicorn
 
-from benchmarks.clicks import PICTURES, new_pictures, photograph
-from benchmarks.direct_clicks import find_click
-from benchmarks.gateway_clicks import Call, run_gateway
-from benchmarks.machine import Machine, describe
-from benchmarks.naps import LATENESS_HEADERS, Naps, Neighbour, lateness_rows, neighbour
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import other_process
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.served_gateway import other_process
+from benchmarks.workloads.clicks import PICTURES, new_pictures, photograph
+from benchmarks.workloads.direct_clicks import find_click
+from benchmarks.workloads.gateway_clicks import Call, run_gateway
+from benchmarks.workloads.naps import LATENESS_HEADERS, Naps, Neighbour, lateness_rows, neighbour
 from gateway.app import create_app
-from gateway.event_loop import new_event_loop
-from gateway.http_server import server_options
-from gateway.image_work import keep_opencv_to_one_thread
-from gateway.interpreter import settle_memory, share_time
-from gateway.loopback_ports import LOOPBACK, free_ports
+from gateway.http.http_server import server_options
+from gateway.process.event_loop import new_event_loop
+from gateway.process.image_work import keep_opencv_to_one_thread
+from gateway.process.interpreter import settle_memory, share_time
 from gateway.settings import Settings
+from gateway.triton.loopback_ports import LOOPBACK, free_ports
 
 _READY_TIMEOUT_S = 300.0
 _WARM_UP = 32

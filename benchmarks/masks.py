@@ -22,17 +22,17 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.clicks import PICTURES, new_pictures, photograph
-from benchmarks.direct_clicks import find_click
-from benchmarks.empty_service import empty_service
-from benchmarks.figures import Spread, percentile, ratios, spread
-from benchmarks.gateway_clicks import Call, run_empty, run_gateway
-from benchmarks.machine import Machine, describe
-from benchmarks.mask_making import MaskFigures, measure_masks
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import other_process, served_gateway
-from benchmarks.ultralytics_clicks import click_with_ultralytics, save_demo_weights
+from benchmarks.reporting.figures import Spread, percentile, ratios, spread
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.empty_service import empty_service
+from benchmarks.servers.served_gateway import other_process, served_gateway
+from benchmarks.workloads.clicks import PICTURES, new_pictures, photograph
+from benchmarks.workloads.direct_clicks import find_click
+from benchmarks.workloads.gateway_clicks import Call, run_empty, run_gateway
+from benchmarks.workloads.mask_making import MaskFigures, measure_masks
+from benchmarks.workloads.ultralytics_clicks import click_with_ultralytics, save_demo_weights
 from preprocessing.codec import encode_jpeg
 
 RUN_TIMEOUT_S = 600.0

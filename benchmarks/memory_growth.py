@@ -21,11 +21,11 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.clicks import new_pictures, photograph
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import served_gateway
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.served_gateway import served_gateway
+from benchmarks.workloads.clicks import new_pictures, photograph
 
 SIDE = 512
 CLICK = (256, 200)

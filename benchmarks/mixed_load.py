@@ -17,21 +17,21 @@ from typing import Any
 
 import httpx
 
-from benchmarks.clicks import PICTURES, new_pictures, photograph
-from benchmarks.direct_clicks import find_click
-from benchmarks.figures import mean_batch
-from benchmarks.machine import Machine, describe
-from benchmarks.open_loop import (
+from benchmarks.reporting.figures import mean_batch
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.served_gateway import ServedGateway, served_gateway
+from benchmarks.workloads.clicks import PICTURES, new_pictures, photograph
+from benchmarks.workloads.direct_clicks import find_click
+from benchmarks.workloads.open_loop import (
     KindFigures,
     figures_of,
     goodput_per_s,
     offer,
     poisson_arrivals,
 )
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.paint_jobs import PROMPTS
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import ServedGateway, served_gateway
+from benchmarks.workloads.paint_jobs import PROMPTS
 from preprocessing.codec import encode_jpeg
 
 FIRST, AGAIN, EDIT, GENERATE = "click, new picture", "click, same picture", "edit", "generation"

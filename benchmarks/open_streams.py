@@ -19,10 +19,10 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import ServedGateway, other_process, served_gateway
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.served_gateway import ServedGateway, other_process, served_gateway
 
 SETTLE_S = 8.0
 HEADERS = ["streams", "gateway CPU % of a core", "memory MB", "frames/s", "CPU ms a frame"]

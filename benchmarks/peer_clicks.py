@@ -20,16 +20,16 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.click_figures import DIRECT, GATEWAY, RoundFigures, section
-from benchmarks.clicks import PICTURES, ClickRun, new_pictures, photograph
-from benchmarks.direct_clicks import find_click, run_direct
-from benchmarks.figures import percentile
-from benchmarks.machine import Machine, describe
-from benchmarks.mask_clients import gateway_server, peer_server, run_clicks
-from benchmarks.options import add_output_option, positive, recorded
 from benchmarks.peers.served import PEERS, TUTORIAL_PEERS, served_peer
-from benchmarks.report import publish
-from benchmarks.served_gateway import ServedGateway, other_process, served_gateway
+from benchmarks.reporting.click_figures import DIRECT, GATEWAY, RoundFigures, section
+from benchmarks.reporting.figures import percentile
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import publish
+from benchmarks.servers.served_gateway import ServedGateway, other_process, served_gateway
+from benchmarks.workloads.clicks import PICTURES, ClickRun, new_pictures, photograph
+from benchmarks.workloads.direct_clicks import find_click, run_direct
+from benchmarks.workloads.mask_clients import gateway_server, peer_server, run_clicks
 from preprocessing.codec import encode_jpeg
 
 RUN_TIMEOUT_S = 900.0

@@ -23,13 +23,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from benchmarks.figures import ratios, spread
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.paint_jobs import JOB_TIMEOUT_S, PaintJob, jobs_of, run_served
 from benchmarks.peers.served import DIFFUSERS, ServedPeer, served_peer
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import ServedGateway, served_gateway
+from benchmarks.reporting.figures import ratios, spread
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.served_gateway import ServedGateway, served_gateway
+from benchmarks.workloads.paint_jobs import JOB_TIMEOUT_S, PaintJob, jobs_of, run_served
 
 GATEWAY = "gateway"
 LARGEST_DIFFERENCE = 1

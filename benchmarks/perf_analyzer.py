@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.settings import Settings
-from gateway.triton_installation import WHEEL_TRITON_VERSION, find_installation
+from gateway.triton.triton_installation import WHEEL_TRITON_VERSION, find_installation
 
 WHEEL = "tritonclient==2.51.0"
 PLATFORM = "manylinux1_x86_64"

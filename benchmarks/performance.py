@@ -26,18 +26,18 @@ from benchmarks import (
     triton_scaling,
     tuning,
 )
-from benchmarks.figures import mean_batch, spread
-from benchmarks.local_tritons import GENERATION_MODELS, executions, local_tritons
-from benchmarks.machine import Machine, describe
-from benchmarks.options import recorded
 from benchmarks.peers.served import PEERS
 from benchmarks.perf_analyzer import PerfPoint, find_perf_analyzer
-from benchmarks.plots import Plot, save_plot
-from benchmarks.report import markdown_table
-from benchmarks.served_gateway import served_gateway
+from benchmarks.reporting.figures import mean_batch, spread
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import recorded
+from benchmarks.reporting.plots import Plot, save_plot
+from benchmarks.reporting.report import markdown_table
+from benchmarks.servers.local_tritons import GENERATION_MODELS, executions, local_tritons
+from benchmarks.servers.served_gateway import served_gateway
 from benchmarks.stage_inputs import write_inputs
 from gateway.settings import Settings
-from gateway.triton_installation import WHEEL_TRITON_VERSION
+from gateway.triton.triton_installation import WHEEL_TRITON_VERSION
 
 PARTS = ("models", "clicks", "generations", "mixed", "tritons", "tuning")
 UNCACHED = ("qwen_text_encoder", "qwen_vae_encoder")

@@ -18,14 +18,14 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.figures import ratios, spread
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import other_process, served_gateway
-from benchmarks.wide_repository import wide_repository
+from benchmarks.reporting.figures import ratios, spread
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.served_gateway import other_process, served_gateway
+from benchmarks.servers.wide_repository import wide_repository
 from gateway.inference import GENERATION_MODEL, PictureRequest, StepDone
-from gateway.triton_client import TritonBackend
+from gateway.triton.triton_client import TritonBackend
 
 PREVIEW_EVERY = 2
 TIMEOUT_S = 300.0

@@ -24,19 +24,19 @@ from typing import Any
 
 import httpx
 
-from benchmarks.figures import mean_batch, ratios, spread
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.paint_jobs import JOB_TIMEOUT_S, PaintJob, jobs_of, run_served
-from benchmarks.plain_diffusers import paint
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import ServedGateway, other_process, served_gateway
-from benchmarks.wide_repository import (
+from benchmarks.reporting.figures import mean_batch, ratios, spread
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.served_gateway import ServedGateway, other_process, served_gateway
+from benchmarks.servers.wide_repository import (
     PUBLISHED_WIDTH,
     WIDE,
     set_queue_delay,
     wide_repository,
 )
+from benchmarks.workloads.paint_jobs import JOB_TIMEOUT_S, PaintJob, jobs_of, run_served
+from benchmarks.workloads.plain_diffusers import paint
 
 STAGE = "qwen_image_edit_transformer"
 IN_PROCESS, ONE, TWO, SERIAL, TOGETHER, EXACT = (

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.clicks import photograph
-from benchmarks.options import positive
+from benchmarks.reporting.options import positive
+from benchmarks.workloads.clicks import photograph
 from gateway.inference import PIPELINE_MODELS
-from gateway.triton_client import TritonBackend
+from gateway.triton.triton_client import TritonBackend
 
 REQUESTS = 8
 """Different requests per file: caches of the stages must not answer for the network."""

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.figures import mean_batch, ratios, share_of_serial, spread
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.paint_jobs import JOB_TIMEOUT_S, PaintJob, jobs_of, run_served
-from benchmarks.plain_diffusers import paint
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import ServedGateway, other_process, served_gateway
+from benchmarks.reporting.figures import mean_batch, ratios, share_of_serial, spread
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.served_gateway import ServedGateway, other_process, served_gateway
+from benchmarks.workloads.paint_jobs import JOB_TIMEOUT_S, PaintJob, jobs_of, run_served
+from benchmarks.workloads.plain_diffusers import paint
 from gateway.settings import load_settings
 
 IN_PROCESS = 0

@@ -15,17 +15,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.clicks import PICTURES, new_pictures, photograph
-from benchmarks.direct_clicks import find_click
-from benchmarks.figures import percentile, spread
-from benchmarks.local_tritons import addresses, inferences, local_tritons
-from benchmarks.machine import Machine, describe, processor_s
-from benchmarks.mask_clients import gateway_server, run_clicks
-from benchmarks.options import add_output_option, positive, recorded
-from benchmarks.report import markdown_table, publish
-from benchmarks.served_gateway import gateway_over, other_process
-from gateway.process_group import group_members
-from gateway.triton_installation import WHEEL_TRITON_VERSION
+from benchmarks.reporting.figures import percentile, spread
+from benchmarks.reporting.machine import Machine, describe, processor_s
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.local_tritons import addresses, inferences, local_tritons
+from benchmarks.servers.served_gateway import gateway_over, other_process
+from benchmarks.workloads.clicks import PICTURES, new_pictures, photograph
+from benchmarks.workloads.direct_clicks import find_click
+from benchmarks.workloads.mask_clients import gateway_server, run_clicks
+from gateway.triton.process_group import group_members
+from gateway.triton.triton_installation import WHEEL_TRITON_VERSION
 from preprocessing.codec import encode_jpeg
 
 RUN_TIMEOUT_S = 600.0

@@ -20,12 +20,12 @@ from typing import Any
 
 import tritonclient.grpc as triton
 
-from benchmarks.figures import Spread, ratios
-from benchmarks.local_tritons import GENERATION_MODELS, LOAD_TIMEOUT_S, local_tritons
-from benchmarks.machine import Machine, describe
-from benchmarks.options import add_output_option, positive, recorded
 from benchmarks.perf_analyzer import PerfPoint, find_perf_analyzer
-from benchmarks.report import markdown_table, publish
+from benchmarks.reporting.figures import Spread, ratios
+from benchmarks.reporting.machine import Machine, describe
+from benchmarks.reporting.options import add_output_option, positive, recorded
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.local_tritons import GENERATION_MODELS, LOAD_TIMEOUT_S, local_tritons
 from benchmarks.stage_inputs import write_inputs
 from gateway.settings import Settings
 

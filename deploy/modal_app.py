@@ -107,8 +107,8 @@ def gateway() -> Any:
     """The whole HTTP side; its jobs run in it."""
     from gateway.app import create_app
     from gateway.settings import Settings
-    from gateway.triton_connection import connect_pool
-    from gateway.triton_endpoints import TritonEndpoints
+    from gateway.triton.triton_connection import connect_pool
+    from gateway.triton.triton_endpoints import TritonEndpoints
 
     class TritonsInDict(TritonEndpoints):
         """What the Tritons wrote into the Dict."""

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from gateway.api_document import complete
-from gateway.edge import Edge
+from gateway.http.api_document import complete
+from gateway.http.edge import Edge
 from gateway.inference import InferenceBackend
-from gateway.job_engine import JobEngine
+from gateway.jobs.job_engine import JobEngine
 from gateway.playground.pages import add_playground
 from gateway.reference.page import add_reference
 from gateway.routes import (

@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.app import create_app
-from gateway.cli_keys import keys
-from gateway.doctor import diagnose
-from gateway.edit_commands import app as edit_commands
-from gateway.http_server import server_options
-from gateway.image_work import keep_opencv_to_one_thread
-from gateway.interpreter import settle_memory, share_time
-from gateway.job_cli import jobs
+from gateway.commands.cli_keys import keys
+from gateway.commands.doctor import diagnose
+from gateway.commands.edit_commands import app as edit_commands
+from gateway.commands.job_cli import jobs
+from gateway.commands.picture_commands import app as picture_commands
+from gateway.http.http_server import server_options
 from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
 from gateway.observability.logs import set_up_logs
-from gateway.picture_commands import app as picture_commands
+from gateway.process.image_work import keep_opencv_to_one_thread
+from gateway.process.interpreter import settle_memory, share_time
 from gateway.settings import Settings
 from gateway.worker import work
 from gateway.wrong_settings import wrong_settings

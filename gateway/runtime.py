@@ -10,34 +10,34 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from gateway.dependencies import Services
-from gateway.edge import Edge
-from gateway.feature_cache import FeatureCache
-from gateway.file_removals import FileRemovals
 from gateway.front_end.smart_mask import SmartMasks
-from gateway.generation import Painter
-from gateway.image_store import ImageStore
+from gateway.http.dependencies import Services
+from gateway.http.edge import Edge
 from gateway.inference import InferenceBackend
-from gateway.job_desk import JobDesk
-from gateway.job_engine import JobEngine
-from gateway.job_service import open_database, open_queue
-from gateway.jobs import JobQueue, Runner
+from gateway.jobs.job_desk import JobDesk
+from gateway.jobs.job_engine import JobEngine
+from gateway.jobs.job_queue import JobQueue, Runner
+from gateway.jobs.job_service import open_database, open_queue
+from gateway.masks.feature_cache import FeatureCache
+from gateway.masks.segmentation import Segmenter
+from gateway.masks.text_match import TextMatcher
 from gateway.model_catalog import ModelCatalog
-from gateway.object_store import ObjectStore
 from gateway.observability.job_watch import watched
 from gateway.openai_images.attachments import Attachments
-from gateway.picture_sweep import PictureSweep
-from gateway.pictures import Pictures
-from gateway.processor_turns import give_way, go_first
-from gateway.saved_states import SavedStates
-from gateway.segmentation import Segmenter
+from gateway.painting.generation import Painter
+from gateway.painting.saved_states import SavedStates
+from gateway.process.processor_turns import give_way, go_first
 from gateway.settings import Settings
-from gateway.text_match import TextMatcher
-from gateway.triton_connection import connect
-from gateway.triton_installation import find_installation
-from gateway.triton_server import TritonServer, TritonServerOptions
-from gateway.triton_supervisor import TritonSupervisor
-from gateway.webhook_service import open_courier, webhook_guard
+from gateway.storage.file_removals import FileRemovals
+from gateway.storage.image_store import ImageStore
+from gateway.storage.object_store import ObjectStore
+from gateway.storage.picture_sweep import PictureSweep
+from gateway.storage.pictures import Pictures
+from gateway.triton.triton_connection import connect
+from gateway.triton.triton_installation import find_installation
+from gateway.triton.triton_server import TritonServer, TritonServerOptions
+from gateway.triton.triton_supervisor import TritonSupervisor
+from gateway.webhooks.webhook_service import open_courier, webhook_guard
 from preprocessing.image_header import ImageLimits
 
 logger = logging.getLogger(__name__)

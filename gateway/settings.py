@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.triton_endpoints import TritonEndpoints
-from gateway.webhook_signature import key_of
+from gateway.triton.triton_endpoints import TritonEndpoints
+from gateway.webhooks.webhook_signature import key_of
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^?#]*)?")

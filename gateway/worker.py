@@ -6,8 +6,8 @@ import asyncio
 import logging
 import signal
 
-from gateway.edge import Edge
-from gateway.event_loop import run
+from gateway.http.edge import Edge
+from gateway.process.event_loop import run
 from gateway.runtime import running
 from gateway.settings import Settings
 

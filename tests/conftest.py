@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gateway.event_loop import new_event_loop
+from gateway.process.event_loop import new_event_loop
 from tests.served_logs import WATCHED
 
 

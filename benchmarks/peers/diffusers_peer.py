@@ -12,8 +12,8 @@ import uvicorn
 from fastapi import FastAPI, Response
 from PIL import Image
 
-from benchmarks.paint_jobs import PaintJob
-from benchmarks.plain_diffusers import paint
+from benchmarks.workloads.paint_jobs import PaintJob
+from benchmarks.workloads.plain_diffusers import paint
 from gateway.settings import Settings
 
 app = FastAPI()

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.machine import processor_s
 from benchmarks.peers.codecs import CODECS, TUTORIAL
-from gateway.loopback_ports import LOOPBACK, free_ports
-from gateway.process_group import ProcessGroup
+from benchmarks.reporting.machine import processor_s
+from gateway.triton.loopback_ports import LOOPBACK, free_ports
+from gateway.triton.process_group import ProcessGroup
 
 START_TIMEOUT_S = 120.0
 CHECKOUT = Path(__file__).resolve().parents[2]

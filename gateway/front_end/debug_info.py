@@ -7,13 +7,13 @@ import base64
 
 import numpy as np
 
-from gateway.edit_inputs import EditInputs, edit_inputs
+from gateway.edits.edit_inputs import EditInputs, edit_inputs
 from gateway.errors import NotFoundError
 from gateway.front_end.fields import DebugInfo
-from gateway.generation import PaintingOrder
 from gateway.inference import InferenceBackend
-from gateway.job import Job
-from gateway.pictures import Pictures
+from gateway.jobs.job import Job
+from gateway.painting.generation import PaintingOrder
+from gateway.storage.pictures import Pictures
 from preprocessing import codec
 
 

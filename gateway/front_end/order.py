@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.edit_tasks import TASKS, prompt_of
+from gateway.edits.edit_tasks import TASKS, prompt_of
+from gateway.edits.job_masks import MaskDesk
 from gateway.front_end.fields import SubmitFields
 from gateway.front_end.outlined_mask import outlined
 from gateway.front_end.pictures_in import take_in_base64
 from gateway.front_end.prompt_words import with_view
 from gateway.front_end.unmet import unmet_wishes
-from gateway.image_store import StoredImage
-from gateway.job_masks import MaskDesk
-from gateway.pictures import Pictures
+from gateway.storage.image_store import StoredImage
+from gateway.storage.pictures import Pictures
 from preprocessing.sizes import MULTIPLE
 
 _TASKS = {"insertion": "insert", "removal": "remove", "white-balance": "white_balance"}

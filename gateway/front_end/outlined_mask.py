@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from gateway.edits.job_masks import MaskDesk, UsedMask
 from gateway.errors import RetouchError
-from gateway.image_store import StoredImage
-from gateway.job_masks import MaskDesk, UsedMask
-from gateway.pictures import Pictures
+from gateway.storage.image_store import StoredImage
+from gateway.storage.pictures import Pictures
 from preprocessing import masks
 from preprocessing.arrays import Mask
 from preprocessing.prompts import Prompt

@@ -8,8 +8,8 @@ import re
 import pybase64
 
 from gateway.errors import ImageInvalidError
-from gateway.image_store import StoredImage
-from gateway.pictures import Pictures
+from gateway.storage.image_store import StoredImage
+from gateway.storage.pictures import Pictures
 
 _PREFIX = re.compile(r"data:[^,]{0,200},", re.ASCII)
 

@@ -9,9 +9,9 @@ import uuid
 from gateway.errors import ImageInvalidError, InvalidRequestError, NotFoundError
 from gateway.front_end.fields import SmartMaskFields, SmartMaskResult
 from gateway.front_end.pictures_in import take_in_base64
-from gateway.image_store import StoredImage
-from gateway.pictures import Pictures
-from gateway.segmentation import Question, Segmenter
+from gateway.masks.segmentation import Question, Segmenter
+from gateway.storage.image_store import StoredImage
+from gateway.storage.pictures import Pictures
 from preprocessing import codec
 from preprocessing.operations import Operation, OperationKind
 from preprocessing.prompts import Prompt

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from gateway.front_end.fields import TaskState
 from gateway.front_end.task_state import state_of
-from gateway.heartbeat import with_heartbeats
-from gateway.job import Job, JobEvent, JobStatus
-from gateway.job_desk import JobDesk
+from gateway.http.heartbeat import with_heartbeats
+from gateway.jobs.job import Job, JobEvent, JobStatus
+from gateway.jobs.job_desk import JobDesk
 
 
 async def task_frames(job: Job, jobs: JobDesk, repeat_s: float) -> AsyncIterator[str]:

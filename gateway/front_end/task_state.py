@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.front_end.fields import TaskState
-from gateway.job import Job, JobStatus
+from gateway.jobs.job import Job, JobStatus
 
 _FIRST_STEP, _LAST_STEP = 0.3, 0.95
 """The client's bar fills to 0.3 while a pipeline loads, and from 0.95 while the result travels."""

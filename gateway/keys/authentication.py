@@ -8,8 +8,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import problem
 from gateway.errors import ForbiddenError, InvalidKeyError, RetouchError
+from gateway.http import problem
 from gateway.keys.api_key import ApiKey, KeyScope
 from gateway.keys.key_ring import KeyRing
 from gateway.keys.owner import current_owner

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 
-from gateway.job import Job, JobResult
-from gateway.jobs import JobReporter, Runner
+from gateway.jobs.job import Job, JobResult
+from gateway.jobs.job_queue import JobReporter, Runner
 from gateway.observability.context import current_job_id
 from gateway.observability.metrics import GatewayMetrics
 from gateway.observability.tracing import Tracing

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.feature_cache import FeatureCache
-from gateway.job import JobsPulse, JobStatus
+from gateway.jobs.job import JobsPulse, JobStatus
+from gateway.masks.feature_cache import FeatureCache
 from gateway.model_catalog import ModelCatalog
 
 _HTTP_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)

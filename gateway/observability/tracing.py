@@ -13,7 +13,7 @@ from opentelemetry.trace import NoOpTracerProvider, SpanKind
 from opentelemetry.trace import TracerProvider as AnyTracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from gateway.job import Job
+from gateway.jobs.job import Job
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 TRACEPARENT = "traceparent"

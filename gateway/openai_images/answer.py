@@ -9,10 +9,10 @@ from typing import Any
 
 import pybase64
 
-from gateway.job import Job
+from gateway.jobs.job import Job
 from gateway.openai_images.fields import ImageFields
-from gateway.pictures import Pictures
 from gateway.rejections import rejections
+from gateway.storage.pictures import Pictures
 from preprocessing import codec
 from preprocessing.arrays import Image
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gateway.errors import NotFoundError
-from gateway.job import Job
-from gateway.job_desk import JobDesk
+from gateway.jobs.job import Job
+from gateway.jobs.job_desk import JobDesk
 
 logger = logging.getLogger(__name__)
 GRACE_S = 15.0

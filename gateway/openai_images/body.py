@@ -13,7 +13,7 @@ from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
 from gateway.errors import InvalidRequestError, UnsupportedFormatError, UnsupportedValueError
-from gateway.pictures import Pictures
+from gateway.storage.pictures import Pictures
 
 MAX_IMAGES = 16
 _MAX_PARTS = 64

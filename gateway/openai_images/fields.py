@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gateway.errors import InvalidRequestError, UnsupportedValueError
-from gateway.mask_schemas import MaskPrompt
-from gateway.schemas import AdapterName, AdapterScale, Size
+from gateway.wire.mask_schemas import MaskPrompt
+from gateway.wire.schemas import AdapterName, AdapterScale, Size
 from preprocessing.mask_input import MaskSemantics
 
 M = TypeVar("M", bound="ImageFields")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.edits.job_masks import MaskDesk, UsedMask
 from gateway.errors import (
     ImageInvalidError,
     InvalidRequestError,
     NotFoundError,
     UnsupportedValueError,
 )
-from gateway.generation import TASK_MODELS
-from gateway.job_masks import MaskDesk, UsedMask
-from gateway.mask_prompts import read_prompt
 from gateway.model_catalog import ModelCatalog
 from gateway.openai_images.body import ImageBody
 from gateway.openai_images.fields import ImageEditFields, ImageFields
-from gateway.pictures import Pictures
+from gateway.painting.generation import TASK_MODELS
+from gateway.storage.pictures import Pictures
+from gateway.wire.mask_prompts import read_prompt
 from preprocessing.mask_input import MaskSemantics
 
 MAX_CONDITIONS = 4

@@ -13,13 +13,13 @@ from typing import Any
 import pybase64
 
 from gateway.errors import RetouchError
-from gateway.generation import PaintingOrder
-from gateway.heartbeat import with_heartbeats
-from gateway.job import Job, JobEvent, JobStatus
-from gateway.job_desk import JobDesk
+from gateway.http.heartbeat import with_heartbeats
+from gateway.jobs.job import Job, JobEvent, JobStatus
+from gateway.jobs.job_desk import JobDesk
 from gateway.openai_images.answer import Encoding, described, encoded, receipt, usage
 from gateway.openai_images.fields import ImageFields
-from gateway.pictures import Pictures
+from gateway.painting.generation import PaintingOrder
+from gateway.storage.pictures import Pictures
 from preprocessing import codec, compose
 from preprocessing.arrays import Image, Mask
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from gateway.page_policy import FRESH, PAGE_HEADERS
+from gateway.http.page_policy import FRESH, PAGE_HEADERS
 
 ASSETS = "/playground"
 PAGES = {"/": "index.html", "/admin": "admin.html"}

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route, Router
 
-from gateway.page_policy import FRESH, PAGE_HEADERS
+from gateway.http.page_policy import FRESH, PAGE_HEADERS
 
 ADDRESS = "/docs"
 STATIC = Path(__file__).parent / "static"

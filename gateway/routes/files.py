@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Response, UploadFile
 from fastapi.responses import RedirectResponse
 
-from gateway.dependencies import PicturesDep, SegmenterDep
-from gateway.picture_response import PictureResponse
-from gateway.schemas import FileInfo
+from gateway.http.dependencies import PicturesDep, SegmenterDep
+from gateway.http.picture_response import PictureResponse
+from gateway.wire.schemas import FileInfo
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 _REDIRECT = {

@@ -10,7 +10,6 @@ import pybase64
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.dependencies import CatalogDep, KeyDep, MaskDeskDep, ServicesDep
 from gateway.errors import InvalidRequestError, NotFoundError, RetouchError
 from gateway.front_end.debug_info import debug_info
 from gateway.front_end.fields import (
@@ -25,8 +24,9 @@ from gateway.front_end.health import system_health
 from gateway.front_end.order import painting_order
 from gateway.front_end.stream import frame, task_frames
 from gateway.front_end.task_state import state_of, unknown_task
-from gateway.job import Job, JobStatus
-from gateway.picture_response import PictureResponse
+from gateway.http.dependencies import CatalogDep, KeyDep, MaskDeskDep, ServicesDep
+from gateway.http.picture_response import PictureResponse
+from gateway.jobs.job import Job, JobStatus
 
 router = APIRouter(prefix="/api", tags=["front end"])
 REPEAT_S = 5.0

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import pybase64
 from fastapi import APIRouter, Path
 
-from gateway.cutouts import extract
-from gateway.dependencies import MaskDeskDep, ServicesDep
+from gateway.edits.cutouts import extract
 from gateway.front_end.fields import (
     Extracted,
     ExtractFields,
@@ -17,6 +16,7 @@ from gateway.front_end.fields import (
     SmartMaskResult,
 )
 from gateway.front_end.pictures_in import take_in_base64
+from gateway.http.dependencies import MaskDeskDep, ServicesDep
 from gateway.keys.owner import current_owner
 
 router = APIRouter(prefix="/api", tags=["front end"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from gateway.dependencies import CatalogDep
+from gateway.http.dependencies import CatalogDep
 
 router = APIRouter(prefix="/health", tags=["health"])
 STALE_S = 60.0

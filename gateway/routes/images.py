@@ -6,9 +6,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
-from gateway import cutouts
-from gateway.dependencies import BalancerDep, MaskDeskDep, PicturesDep
-from gateway.image_schemas import (
+from gateway.edits import cutouts
+from gateway.edits.job_masks import MaskDesk, UsedMask
+from gateway.edits.job_pictures import mask_of
+from gateway.http.dependencies import BalancerDep, MaskDeskDep, PicturesDep
+from gateway.http.multipart import read_body
+from gateway.http.picture_response import PictureResponse
+from gateway.storage.image_store import StoredImage
+from gateway.storage.pictures import Pictures
+from gateway.wire.image_schemas import (
     CutoutResponse,
     ImageView,
     LightView,
@@ -18,12 +24,6 @@ from gateway.image_schemas import (
     WhiteBalanceRequest,
     WhiteBalanceResponse,
 )
-from gateway.image_store import StoredImage
-from gateway.job_masks import MaskDesk, UsedMask
-from gateway.job_pictures import mask_of
-from gateway.multipart import read_body
-from gateway.picture_response import PictureResponse
-from gateway.pictures import Pictures
 from preprocessing.white_balance import DAYLIGHT, Light
 
 router = APIRouter(prefix="/v1/images", tags=["images"])

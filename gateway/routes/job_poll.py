@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway import problem
-from gateway.dependencies import Services
 from gateway.errors import RetouchError
-from gateway.job_view import view_at
-from gateway.server_timing import timing_headers
+from gateway.http import problem
+from gateway.http.dependencies import Services
+from gateway.http.server_timing import timing_headers
+from gateway.wire.job_view import view_at
 
 _PATH = re.compile(r"/v1/jobs/(job_[0-9a-z]{1,60})")
 

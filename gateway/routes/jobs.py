@@ -11,20 +11,20 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from gateway.dependencies import JobDep, JobsDep, KeyDep, MaskDeskDep, PicturesDep, ServicesDep
+from gateway.edits.job_pictures import resolve_pictures
 from gateway.errors import ConflictError, GoneError, InvalidRequestError, RetouchError
-from gateway.generation import TASK_MODELS
-from gateway.heartbeat import with_heartbeats
-from gateway.job import Job, JobEvent, JobFailure, JobStatus, OnceKey
-from gateway.job_pictures import resolve_pictures
-from gateway.job_view import view_at, view_of
+from gateway.http.dependencies import JobDep, JobsDep, KeyDep, MaskDeskDep, PicturesDep, ServicesDep
+from gateway.http.heartbeat import with_heartbeats
+from gateway.http.multipart import read_body
+from gateway.http.picture_response import PictureResponse
+from gateway.http.server_timing import timing_headers
+from gateway.jobs.job import Job, JobEvent, JobFailure, JobStatus, OnceKey
 from gateway.keys.owner import current_owner
-from gateway.multipart import read_body
-from gateway.picture_response import PictureResponse
-from gateway.pictures import Pictures
+from gateway.painting.generation import TASK_MODELS
 from gateway.routes.job_poll import job_now
-from gateway.schemas import JobList, JobRequest, JobView
-from gateway.server_timing import timing_headers
+from gateway.storage.pictures import Pictures
+from gateway.wire.job_view import view_at, view_of
+from gateway.wire.schemas import JobList, JobRequest, JobView
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 HEARTBEAT_S = 10.0

@@ -9,12 +9,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
-from gateway.dependencies import PicturesDep, ServicesDep
 from gateway.errors import ValidationFailedError
-from gateway.image_store import StoredImage
-from gateway.mask_composing import compose_masks
-from gateway.mask_prompts import read_prompt
-from gateway.mask_schemas import (
+from gateway.http.dependencies import PicturesDep, ServicesDep
+from gateway.http.multipart import read_body
+from gateway.masks.mask_composing import compose_masks
+from gateway.masks.segmentation import Question, SmartMask
+from gateway.storage.image_store import StoredImage
+from gateway.storage.pictures import Pictures
+from gateway.wire.mask_prompts import read_prompt
+from gateway.wire.mask_schemas import (
     ComposedMask,
     ComposeRequest,
     FoundMask,
@@ -24,10 +27,7 @@ from gateway.mask_schemas import (
     Output,
     form_fields,
 )
-from gateway.mask_view import RenderedMask, RenderedMasks, render_masks, show_mask
-from gateway.multipart import read_body
-from gateway.pictures import Pictures
-from gateway.segmentation import Question, SmartMask
+from gateway.wire.mask_view import RenderedMask, RenderedMasks, render_masks, show_mask
 from preprocessing.prompts import Prompt
 
 router = APIRouter(prefix="/v1/masks", tags=["masks"])

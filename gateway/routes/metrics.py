@@ -8,8 +8,8 @@ import httpx
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from gateway.dependencies import ServicesDep
 from gateway.errors import RetouchError
+from gateway.http.dependencies import ServicesDep
 
 router = APIRouter(tags=["health"])
 logger = logging.getLogger(__name__)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.dependencies import CatalogDep, ServicesDep
 from gateway.errors import NotFoundError
-from gateway.generation import TASK_MODELS
+from gateway.http.dependencies import CatalogDep, ServicesDep
 from gateway.inference import SEGMENTATION_MODEL, ModelHealth
 from gateway.model_catalog import ModelCatalog
-from gateway.request_limits import job_limits
-from gateway.schemas import ModelList, ModelView
+from gateway.painting.generation import TASK_MODELS
+from gateway.wire.request_limits import job_limits
+from gateway.wire.schemas import ModelList, ModelView
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 _DEFAULTS = ("default_size", "default_num_inference_steps", "default_true_cfg_scale")

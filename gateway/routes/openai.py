@@ -12,11 +12,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from gateway.dependencies import ServicesDep
+from gateway.edits.job_masks import MaskDesk
 from gateway.errors import NotImplementedHereError, RetouchError
-from gateway.job import Job, JobStatus, OnceKey
-from gateway.job_masks import MaskDesk
-from gateway.job_view import view_of
+from gateway.http.dependencies import ServicesDep
+from gateway.http.server_timing import timing_headers
+from gateway.jobs.job import Job, JobStatus, OnceKey
 from gateway.keys.owner import current_owner
 from gateway.openai_images.answer import image_response
 from gateway.openai_images.attachments import Attachments
@@ -25,7 +25,7 @@ from gateway.openai_images.description import EDITS_BODY, GENERATIONS_BODY, Imag
 from gateway.openai_images.fields import GenerationFields, ImageEditFields, ImageFields, understand
 from gateway.openai_images.order import OrderTranslator
 from gateway.openai_images.stream import ImageStream
-from gateway.server_timing import timing_headers
+from gateway.wire.job_view import view_of
 
 router = APIRouter(prefix="/v1/images", tags=["openai"])
 HEARTBEAT_S = 10.0

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.inference import GENERATION_MODEL, PictureDone, PictureRequest
-from gateway.triton_client import TritonBackend
+from gateway.triton.triton_client import TritonBackend
 
 Picture = npt.NDArray[np.uint8]
 

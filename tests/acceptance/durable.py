@@ -6,7 +6,7 @@ import logging
 
 import sqlalchemy as sa
 
-from gateway.job_tables import events, jobs, results
+from gateway.jobs.job_tables import events, jobs, results
 from tests.acceptance.fault_fleet import Submitter, ended, event_stream
 
 JOBS = 100

@@ -13,12 +13,12 @@ from pathlib import Path
 import uvicorn
 
 from gateway.app import create_app
-from gateway.edge import Edge
-from gateway.event_loop import run
-from gateway.http_server import server_options
+from gateway.http.edge import Edge
+from gateway.http.http_server import server_options
 from gateway.inference import PaintEvent, PictureRequest, StepDone
 from gateway.inference_fake import FakeBackend
 from gateway.observability.logs import set_up_logs
+from gateway.process.event_loop import run
 from gateway.runtime import running
 from gateway.settings import Settings
 

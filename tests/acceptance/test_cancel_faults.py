@@ -12,7 +12,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from gateway.job_tables import results
+from gateway.jobs.job_tables import results
 from tests.acceptance.fault_fleet import Fleet, event_stream
 from tests.acceptance.memory_member import STEP_S, STEPS_FILE
 from tests.acceptance.served import Served, eventually

@@ -15,7 +15,7 @@ from PIL import Image
 from skimage import data
 
 from gateway.errors import ModelUnavailableError
-from gateway.triton_client import TritonBackend
+from gateway.triton.triton_client import TritonBackend
 from preprocessing import conditions
 from preprocessing.codec import decode_image, encode_mask_png, encode_png
 from preprocessing.prefill import grown, telea

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from export_scripts.demo_scenes import draw_scene
-from gateway.process_group import group_members
+from gateway.triton.process_group import group_members
 from preprocessing.codec import encode_png
 from tests.acceptance.served import Served, eventually
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import InferenceTimeoutError
-from gateway.triton_client import TritonBackend
+from gateway.triton.triton_client import TritonBackend
 from tests.acceptance.direct_jobs import small_request
 from tests.acceptance.served import Served, eventually
 

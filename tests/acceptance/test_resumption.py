@@ -17,7 +17,7 @@ from PIL import Image
 
 from gateway.errors import RetouchError
 from gateway.inference import EDIT_MODEL, PictureDone, PictureRequest, SavedState, StepDone
-from gateway.triton_client import TritonBackend
+from gateway.triton.triton_client import TritonBackend
 from tests.acceptance.direct_jobs import small_request
 from tests.acceptance.fault_fleet import Fleet, event_stream
 from tests.acceptance.plain_diffusers import difference

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.local_tritons import (
+from benchmarks.servers.local_tritons import (
     GENERATION_MODELS,
     addresses,
     inferences,
@@ -18,7 +18,7 @@ from benchmarks.local_tritons import (
     local_tritons,
 )
 from export_scripts.demo_scenes import draw_scene
-from gateway.triton_server import TritonServer
+from gateway.triton.triton_server import TritonServer
 from preprocessing.codec import encode_png
 from tests.acceptance.served import Served, eventually
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.bare_service import bare_service
-from benchmarks.crowd import gather_a_crowd
+from benchmarks.servers.bare_service import bare_service
+from benchmarks.workloads.crowd import gather_a_crowd
 
 BODY = b'{"id": "job_1"}'
 

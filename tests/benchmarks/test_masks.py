@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import masks
-from benchmarks.mask_making import SIDES, measure_masks
+from benchmarks.workloads.mask_making import SIDES, measure_masks
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

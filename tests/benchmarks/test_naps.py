@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from benchmarks.naps import LATENESS_HEADERS, Naps, lateness_rows, neighbour
+from benchmarks.workloads.naps import LATENESS_HEADERS, Naps, lateness_rows, neighbour
 
 
 async def test_a_loop_that_is_kept_wakes_as_late() -> None:

@@ -12,13 +12,20 @@ import numpy as np
 import pytest
 
 from benchmarks import click_figures, peer_clicks, peer_generations, triton_scaling, tuning
-from benchmarks.open_loop import Arrival, Served, figures_of, goodput_per_s, offer, poisson_arrivals
 from benchmarks.peers.served import TUTORIAL_PEERS
 from benchmarks.perf_analyzer import PerfPoint, read_point
-from benchmarks.plots import Plot, save_plot
+from benchmarks.reporting.plots import Plot, save_plot
 from benchmarks.stage_inputs import REQUESTS, _encoded, stage_requests
 from benchmarks.tuning import Tuning
-from gateway.triton_canaries import STAGE_MODELS, stage_canary
+from benchmarks.workloads.open_loop import (
+    Arrival,
+    Served,
+    figures_of,
+    goodput_per_s,
+    offer,
+    poisson_arrivals,
+)
+from gateway.triton.triton_canaries import STAGE_MODELS, stage_canary
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DIMENSIONS = {"latents": 64, "text": 32, "z": 16}

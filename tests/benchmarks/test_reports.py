@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gateway_overhead, qwen_batching, step_batching
-from benchmarks.figures import Spread, mean_batch, percentile, ratios, share_of_serial, spread
-from benchmarks.machine import processor_s
-from benchmarks.options import positive
-from benchmarks.report import markdown_table, publish
-from benchmarks.wide_repository import set_queue_delay
+from benchmarks.reporting.figures import (
+    Spread,
+    mean_batch,
+    percentile,
+    ratios,
+    share_of_serial,
+    spread,
+)
+from benchmarks.reporting.machine import processor_s
+from benchmarks.reporting.options import positive
+from benchmarks.reporting.report import markdown_table, publish
+from benchmarks.servers.wide_repository import set_queue_delay
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
 
 from gateway.settings import Settings
-from gateway.triton_endpoints import TritonEndpoints
+from gateway.triton.triton_endpoints import TritonEndpoints
 from tests.deploy.helm import (
     CHART,
     EVERYTHING,

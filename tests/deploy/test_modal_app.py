@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.settings import Settings
-from gateway.triton_pool import TritonPool
+from gateway.triton.triton_pool import TritonPool
 
 pytestmark = pytest.mark.filterwarnings("ignore:The gateway function is executing locally")
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "modal_app.py"

@@ -13,16 +13,16 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.loopback_ports import free_ports
-from gateway.process_group import group_members
 from gateway.settings import Settings
-from gateway.stub_environment import inspect_interpreter, library_path
-from gateway.triton_installation import find_installation
+from gateway.triton.loopback_ports import free_ports
+from gateway.triton.process_group import group_members
+from gateway.triton.stub_environment import inspect_interpreter, library_path
+from gateway.triton.triton_installation import find_installation
 from tests.acceptance.served import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "deploy" / "triton"
-MODELS = ROOT / "tests" / "gateway" / "triton_models"
+MODELS = ROOT / "tests" / "gateway" / "triton" / "triton_models"
 
 
 def volume(folder: Path, model: str) -> Path:

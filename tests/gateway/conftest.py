@@ -17,10 +17,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.app import create_app
-from gateway.http_server import server_options
+from gateway.http.http_server import server_options
 from gateway.inference_fake import FakeBackend
-from gateway.job_engine import JobEngine
-from gateway.job_engine_memory import MemoryEngine
+from gateway.jobs.job_engine import JobEngine
+from gateway.jobs.job_engine_memory import MemoryEngine
 from gateway.keys.api_key import KeyScope
 from gateway.keys.key_store import KeyStore
 from gateway.settings import Settings

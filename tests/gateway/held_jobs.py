@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from gateway.job import Job, JobEvent, JobResult
-from gateway.job_database import JobDatabase
-from gateway.job_engine_memory import MemoryEngine
-from gateway.job_execution import ExecutionLimits
-from gateway.job_upkeep import UpkeepLimits
-from gateway.jobs import JobLimits, JobQueue, JobReporter
+from gateway.jobs.job import Job, JobEvent, JobResult
+from gateway.jobs.job_database import JobDatabase
+from gateway.jobs.job_engine_memory import MemoryEngine
+from gateway.jobs.job_execution import ExecutionLimits
+from gateway.jobs.job_queue import JobLimits, JobQueue, JobReporter
+from gateway.jobs.job_upkeep import UpkeepLimits
 
 RESULT = JobResult(output=({"file_id": "file_1"},), timings={"inference_s": 1.0})
 

@@ -6,9 +6,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from gateway.process_group import group_members
-from gateway.shared_memory_sweep import REGION_PREFIX
-from gateway.triton_server import TritonServer
+from gateway.triton.process_group import group_members
+from gateway.triton.shared_memory_sweep import REGION_PREFIX
+from gateway.triton.triton_server import TritonServer
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 

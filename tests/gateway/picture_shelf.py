@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway import job_store, job_submission
 from gateway.errors import NotFoundError
-from gateway.file_removals import FileRemovals
-from gateway.image_store import ImageStore, StoredImage
-from gateway.job import Fence, Job, NewJob
-from gateway.job_database import JobDatabase
-from gateway.job_rows import ticket_for
+from gateway.jobs import job_store, job_submission
+from gateway.jobs.job import Fence, Job, NewJob
+from gateway.jobs.job_database import JobDatabase
+from gateway.jobs.job_rows import ticket_for
 from gateway.keys.owner import current_owner
-from gateway.picture_sweep import PictureSweep
+from gateway.storage.file_removals import FileRemovals
+from gateway.storage.image_store import ImageStore, StoredImage
+from gateway.storage.picture_sweep import PictureSweep
 
 DAY_S = 86_400.0
 

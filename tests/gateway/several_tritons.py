@@ -22,8 +22,8 @@ from gateway.inference import (
     StepDone,
 )
 from gateway.inference_fake import FakeBackend
-from gateway.triton_endpoints import TritonEndpoints
-from gateway.triton_pool import TritonPool
+from gateway.triton.triton_endpoints import TritonEndpoints
+from gateway.triton.triton_pool import TritonPool
 
 DEAD = ModelUnavailableError("The model server cannot be reached; it may be restarting.")
 

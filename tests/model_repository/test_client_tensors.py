@@ -12,14 +12,14 @@ from gateway.inference import (
     PictureRequest,
     SavedState,
 )
-from gateway.triton_canaries import (
+from gateway.triton.triton_canaries import (
     STAGE_MODELS,
     pipeline_canary,
     segmentation_canary,
     stage_canary,
 )
-from gateway.triton_masks import tensors_of
-from gateway.triton_painting import paint_inputs
+from gateway.triton.triton_masks import tensors_of
+from gateway.triton.triton_painting import paint_inputs
 from tests.model_repository.config_fit import config_of, misfits
 
 DIMENSIONS = {"latents": 64, "text": 32, "z": 16}

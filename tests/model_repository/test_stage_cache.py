@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from export_scripts.vae_graph import export_vae_halves
-from gateway.triton_canaries import stage_canary
+from gateway.triton.triton_canaries import stage_canary
 from qwen_serving.bounded_cache import BoundedCache, digest
 from qwen_serving.onnx_half import TritonPythonModel as OnnxHalf
 from qwen_serving.text_encoder import TritonPythonModel as TextEncoder

@@ -1,0 +1,1 @@
+"""The machine, figures, tables, plots: what every report is made of."""

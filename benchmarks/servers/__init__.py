@@ -1,0 +1,1 @@
+"""What is started to be measured, and what it is compared with."""

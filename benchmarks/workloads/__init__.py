@@ -1,0 +1,1 @@
+"""What is sent or done, one way per file."""

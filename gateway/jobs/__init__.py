@@ -1,0 +1,1 @@
+"""What a job is, how its life is written, whose turn it is, who works."""

@@ -1,0 +1,151 @@
+"""Tells watchers and workers that a job changed: at once in this process, by asking otherwise.
+
+One query every `poll_s` for all jobs that anyone here waits on, and none when nobody waits:
+it does not matter which process changed the job, nor whether the database can notify.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from gateway.errors import RetouchError
+from gateway.jobs import job_lookup
+from gateway.jobs.job_database import JobDatabase
+from gateway.jobs.job_lookup import Change
+
+logger = logging.getLogger(__name__)
+
+
+class Heard(IntEnum):
+    """What may have happened to a job; who hears of one hears of those below it too."""
+
+    PROGRESS = 1
+    """It got on."""
+    CHANGE = 2
+    """It began, or is in line again."""
+    END = 3
+    """It is over, or gone, or the watching is."""
+
+
+class JobChanges:
+    """Wakes those who wait for a job."""
+
+    def __init__(self, database: JobDatabase, *, poll_s: float) -> None:
+        self._database = database
+        self._poll_s = poll_s
+        self._watched: dict[str, _Watched] = {}
+        self._somebody_waits = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._task = asyncio.create_task(self._poll(), name="job-changes")
+
+    async def stop(self) -> None:
+        """Wake everyone for the last time."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        for job_id in list(self._watched):
+            self.wake(job_id, Heard.END)
+
+    @contextmanager
+    def subscription(self, job_id: str, *, least: Heard) -> Iterator[Subscription]:
+        """Hear of a job for as long as the context is open; of no less than `least`."""
+        mine = Subscription(least)
+        watched = self._watched.setdefault(job_id, _Watched())
+        watched.subscriptions.add(mine)
+        self._somebody_waits.set()
+        try:
+            yield mine
+        finally:
+            watched.subscriptions.discard(mine)
+            if not watched.subscriptions:
+                del self._watched[job_id]
+            if not self._watched:
+                self._somebody_waits.clear()
+
+    def rings(self, job_id: str) -> int:
+        """How many changes were heard of, of a job that someone waits for."""
+        return self._watched[job_id].rings
+
+    def wake(self, job_id: str, heard: Heard) -> None:
+        """This process changed the job, or it got on."""
+        if watched := self._watched.get(job_id):
+            watched.ring(heard)
+
+    def note(self, job_id: str, change: Change) -> None:
+        """Those who hear of progress know this much: no need to wake them for it again."""
+        watched = self._watched.get(job_id)
+        if watched and change.is_progress_since(watched.seen):
+            watched.seen = change
+
+    def doubt(self, job_id: str) -> None:
+        """Somebody who was woken could not look: wake everyone again."""
+        if watched := self._watched.get(job_id):
+            watched.seen = None
+
+    async def _poll(self) -> None:
+        while True:
+            await self._somebody_waits.wait()
+            await asyncio.sleep(self._poll_s)
+            try:
+                await self._ask()
+            except RetouchError as error:
+                logger.warning("watching jobs: %s", error.message, extra={"event": "job_watch"})
+            except Exception:
+                logger.exception("watching jobs failed", extra={"event": "job_watch"})
+
+    async def _ask(self) -> None:
+        asked = list(self._watched.items())
+        found = await self._database.call(job_lookup.changes, [job_id for job_id, _ in asked])
+        for job_id, watched in asked:
+            change, before = found.get(job_id), watched.seen
+            if change != before:
+                watched.seen = change
+                watched.ring(_heard(change, before), change)
+
+
+@dataclass(eq=False)
+class _Watched:
+    """A job that someone waits for."""
+
+    subscriptions: set[Subscription] = field(default_factory=set)
+    rings: int = 0
+    seen: Change | None = None
+
+    def ring(self, heard: Heard, change: Change | None = None) -> None:
+        self.rings += 1
+        for subscription in self.subscriptions:
+            if heard >= subscription.least:
+                # Who was woken and has not looked yet must look: this may have been seen before.
+                subscription.found = None if subscription.changed.is_set() else change
+                subscription.changed.set()
+
+
+class Subscription:
+    """One waiter's bell."""
+
+    def __init__(self, least: Heard) -> None:
+        self.least = least
+        self.changed = asyncio.Event()
+        self.found: Change | None = None
+
+    async def wait(self) -> Change | None:
+        """Until the job changed since the last time; how it is now, where someone has looked."""
+        await self.changed.wait()
+        self.changed.clear()
+        return self.found
+
+
+def _heard(change: Change | None, before: Change | None) -> Heard:
+    if change is None or change.status.is_terminal:
+        return Heard.END
+    return Heard.PROGRESS if change.is_progress_since(before) else Heard.CHANGE

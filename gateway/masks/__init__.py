@@ -1,0 +1,1 @@
+"""From prompts on a picture to masks, and from masks to masks."""

@@ -1,0 +1,1 @@
+"""How a process of the gateway is set: its event loop, its interpreter, its threads."""

@@ -1,0 +1,300 @@
+"""Pictures by content: the same bytes have the same id, and are kept once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import NotFoundError
+from gateway.keys.owner import current_owner
+from gateway.storage.file_removals import FileRemovals
+from gateway.storage.object_store import NewObject, ObjectStore
+from gateway.storage.recent_images import RecentImages
+from gateway.storage.stored_image import NewImage, StoredImage
+
+__all__ = ["BegunPut", "ImageStore", "NewImage", "StoredImage"]
+
+LATELY_S = 60.0
+"""Sweeps take what was put an hour ago and more (`Settings.file_ttl_s`)."""
+_ID = re.compile(r"file_[0-9a-f]{40}")
+_KEY = re.compile(r"files/[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{40})(?:\.json)?")
+
+
+@dataclass(frozen=True)
+class BegunPut:
+    """Pictures of which `begin_put` has done its part."""
+
+    images: tuple[StoredImage, ...]
+    data: tuple[bytes, ...]
+    is_written: bool
+    removed: frozenset[str]
+    """Ids that a sweep has, or had, in hand."""
+
+
+class ImageStore:
+    """Pictures in an object store: a local folder, S3, or memory in tests.
+
+    Keys: `files/ab/cd/HASH` has the bytes, `.json` beside it the record, `owners/HASH/KEY` says
+    who may see it, `touched/HASH` when it was put again.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        removals: FileRemovals | None = None,
+        presign_s: float = 0,
+    ) -> None:
+        """`removals`: those of the sweeps on this store; None where there are none."""
+        self._store = store
+        self._removals = removals
+        self._presign_s = presign_s
+        self._recent = RecentImages()
+
+    @classmethod
+    def at(
+        cls, url: str, *, removals: FileRemovals | None = None, presign_s: float = 0
+    ) -> ImageStore:
+        """Keep pictures at `s3://bucket/prefix`, or in a folder, which is made when absent.
+
+        `presign_s`: for so long a download's address is good; 0: downloads go through us.
+        """
+        return cls(ObjectStore.at(url), removals=removals, presign_s=presign_s)
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> ImageStore:
+        """Keep pictures under `folder`, which is made when absent."""
+        return cls.at(str(folder))
+
+    async def put(
+        self, data: bytes, *, width: int, height: int, format: str, warnings: tuple[str, ...] = ()
+    ) -> StoredImage:
+        """Keep a picture; of two equal ones the first stays.
+
+        Raises:
+            StorageFullError: the disk is full; nothing was kept.
+            StoreUnavailableError: the job database cannot say whether a sweep has it in hand.
+        """
+        new = NewImage(data=data, width=width, height=height, format=format, warnings=warnings)
+        (image,) = await self.end_put(await asyncio.to_thread(self.begin_put, [new]))
+        return image
+
+    def begin_put(self, news: Sequence[NewImage]) -> BegunPut:
+        """The first half of `put`, for many, from a thread that is at work anyway; blocks.
+
+        In a folder they are written then; what waits for a network is left to `end_put`.
+
+        Raises:
+            StorageFullError: the disk is full; some may have been kept.
+        """
+        images, data = tuple(new.described() for new in news), tuple(new.data for new in news)
+        if self._store.is_remote:
+            return BegunPut(images, data, is_written=False, removed=frozenset())
+        for image, content in zip(images, data, strict=True):
+            self._write_here(image, content)
+        removed: frozenset[str] = frozenset()
+        if self._removals:
+            # Now that it is written: a removal that begins later is of what is there.
+            removed = self._removals.look([i.id for i in images], current_owner.get())
+        return BegunPut(images, data, is_written=True, removed=removed)
+
+    def _write_here(self, image: StoredImage, data: bytes) -> None:
+        """Nothing to do where all of it is there and too new for any sweep."""
+        objects, touched = _objects(image, data), _touched_key(image.id)
+        times = self._store.times_here([touched, *(o.key for o in objects)])
+        newest = max((moment for moment in times[:3] if moment is not None), default=0)
+        if None in times[1:] or newest < time.time() - LATELY_S:
+            self._store.create_all_here(objects, otherwise=touched)
+
+    async def end_put(self, begun: BegunPut) -> tuple[StoredImage, ...]:
+        """The second half; from now on the pictures are kept.
+
+        Raises:
+            StorageFullError, StoreUnavailableError: as `put`.
+        """
+        for image, data in zip(begun.images, begun.data, strict=True):
+            if not begun.is_written:
+                await self._keep(image, data)
+            if not begun.is_written or image.id in begun.removed:
+                await self._outlive_removals(image, data)
+            self._recent.note_seen(image)
+        return begun.images
+
+    async def _outlive_removals(self, image: StoredImage, data: bytes) -> None:
+        if self._removals is None:
+            return
+        while done := await self._removals.settled(image.id, current_owner.get()):
+            # What a removal took that is done now, is written again.
+            await self._keep(image, data)
+            if await self._removals.note_back(done):
+                break
+
+    async def _keep(self, image: StoredImage, data: bytes) -> None:
+        await self._store.create_all(_objects(image, data), otherwise=_touched_key(image.id))
+
+    async def info(self, image_id: str) -> StoredImage:
+        """The record of a picture.
+
+        Raises:
+            NotFoundError: no such picture.
+        """
+        data = await self._read(_record_key(image_id), image_id)
+        record: Mapping[str, Any] = json.loads(bytes(data))
+        image = StoredImage(**{**record, "warnings": tuple(record["warnings"])})
+        self._recent.note_seen(image)
+        return image
+
+    def recall(self, image_id: str) -> StoredImage | None:
+        """The record that whoever asks put or had before, without a look; call `require_here` then.
+
+        None where it is not remembered, and in a store that is no folder.
+        """
+        return self._recent.seen(image_id) if self._store.is_folder else None
+
+    def require_here(self, image_id: str) -> None:
+        """Check that a recalled picture is still there, and the asker's; blocks.
+
+        Raises:
+            NotFoundError: it is not.
+        """
+        keys = [_record_key(image_id)]
+        if owner := current_owner.get():
+            keys.append(_owner_key(image_id, owner))
+        if None in self._store.times_here(keys):
+            raise NotFoundError(f"There is no file {image_id!r}.")
+
+    async def content(self, image_id: str) -> bytes:
+        """The bytes that were put.
+
+        Raises:
+            NotFoundError: no such picture.
+        """
+        data = await self.view(image_id)
+        return data if isinstance(data, bytes) else await asyncio.to_thread(bytes, data)
+
+    async def view(self, image_id: str) -> bytes | memoryview:
+        """As `content`, without copying, which the event loop would wait for.
+
+        Raises:
+            NotFoundError: no such picture.
+        """
+        return await self._read(_content_key(image_id), image_id)
+
+    async def delete(self, image_id: str) -> None:
+        """Forget a picture; of one that others have too, the asking owner's share.
+
+        Raises:
+            NotFoundError: no such picture.
+            FileInUseError: a job that has not ended needs it.
+            StoreUnavailableError: it cannot be done now; part of it may be.
+        """
+        while True:
+            await self.info(image_id)
+            if self._removals is None:
+                return await self._give_up(image_id)
+            async with self._removals.withdrawn(image_id, current_owner.get()) as mine:
+                if mine:
+                    return await self._give_up(image_id)
+
+    async def _give_up(self, image_id: str) -> None:
+        owner = current_owner.get()
+        if not owner:
+            return await self.erase(image_id)
+        await self._store.delete(_owner_key(image_id, owner))
+        if self._removals is None:
+            return None if await self._has_owner(image_id) else await self.erase(image_id)
+        # Another job may need it, from when keys were off: then a sweep removes it later.
+        if await self._has_owner(image_id) or not await self._removals.doom_unneeded(image_id):
+            return None
+        if await self._has_owner(image_id):  # someone sent it in between
+            return await self._removals.spare(image_id)
+        await self.erase(image_id)
+        return await self._removals.note_removed(image_id)
+
+    async def _has_owner(self, image_id: str) -> bool:
+        return await self._store.any_under(_owner_key(image_id, ""))
+
+    async def require_visible(self, image_id: str) -> None:
+        """Check that a picture is one of whoever asks; without keys every picture is.
+
+        Raises:
+            NotFoundError: it is another key's, or not there.
+        """
+        owner = current_owner.get()
+        if owner and await self._store.written_at(_owner_key(image_id, owner)) is None:
+            raise NotFoundError(f"There is no file {image_id!r}.")
+
+    async def download_url(self, image_id: str) -> str | None:
+        """Where the store itself hands the bytes out, for a while; None: only `content` does.
+
+        Raises:
+            NotFoundError: it is another key's, or not there.
+        """
+        if not self._presign_s:
+            return None
+        await self.info(image_id)
+        return await self._store.signed_url(_content_key(image_id), self._presign_s)
+
+    async def unchanged_since(self, moment: float) -> AsyncIterator[str]:
+        """Ids of what was written before `moment`, whosever it is; some come twice."""
+        async for key, written_at in self._store.listed("files/"):
+            if written_at < moment and (named := _KEY.fullmatch(key)):
+                yield f"file_{named[1]}"
+
+    async def last_put_at(self, image_id: str) -> float | None:
+        """When it was put last, whosever it is; None: nothing of it is there."""
+        keys = (_content_key(image_id), _record_key(image_id), _touched_key(image_id))
+        times = [await self._store.written_at(key) for key in keys]
+        return max((time for time in times if time is not None), default=None)
+
+    async def erase(self, image_id: str) -> None:
+        """Remove a picture from all its owners."""
+        owners = [key async for key, _ in self._store.listed(_owner_key(image_id, ""))]
+        for key in (_record_key(image_id), _content_key(image_id), *owners):
+            await self._store.delete(key)
+        await self._store.delete(_touched_key(image_id))
+
+    async def _read(self, key: str, image_id: str) -> bytes | memoryview:
+        if not _ID.fullmatch(image_id):
+            raise NotFoundError(f"There is no file {image_id[:80]!r}.")
+        owner = current_owner.get()
+        beside = _owner_key(image_id, owner) if owner else None
+        data = await self._store.view(key, beside=beside)
+        if data is None:
+            raise NotFoundError(f"There is no file {image_id!r}.")
+        return data
+
+
+def _objects(image: StoredImage, data: bytes) -> list[NewObject]:
+    """What a picture is; its record after its bytes: without one it does not exist yet."""
+    record = json.dumps(vars(image)).encode()
+    objects = [
+        NewObject(_content_key(image.id), data, image.media_type),
+        NewObject(_record_key(image.id), record, "application/json"),
+    ]
+    if owner := current_owner.get():
+        objects.append(NewObject(_owner_key(image.id, owner), b"", "text/plain"))
+    return objects
+
+
+def _content_key(image_id: str) -> str:
+    digest = image_id.removeprefix("file_")
+    return f"files/{digest[:2]}/{digest[2:4]}/{digest}"
+
+
+def _owner_key(image_id: str, owner: str) -> str:
+    return f"owners/{image_id.removeprefix('file_')}/{owner}"
+
+
+def _record_key(image_id: str) -> str:
+    return _content_key(image_id) + ".json"
+
+
+def _touched_key(image_id: str) -> str:
+    return f"touched/{image_id.removeprefix('file_')}"

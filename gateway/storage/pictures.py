@@ -1,0 +1,202 @@
+"""Pictures that people send: checked in full when they arrive, decoded when they are used."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import pybase64
+
+from gateway.errors import ImageInvalidError
+from gateway.process.image_work import image_work
+from gateway.rejections import rejections
+from gateway.storage.image_store import BegunPut, ImageStore, NewImage, StoredImage
+from preprocessing import codec, masks
+from preprocessing.arrays import Image, Mask, Plane
+from preprocessing.codec import DecodedImage
+from preprocessing.crop import Box
+from preprocessing.image_header import ImageLimits
+
+_DATA_URL = re.compile(r"data:[\w.+/-]*(;[\w=.+-]+)*;base64,", re.ASCII)
+_MOST_EXTENTS = 1024
+
+
+@dataclass(frozen=True)
+class MaskExtent:
+    """What a mask selects, from mid-grey on."""
+
+    coverage: float
+    """Share of the picture, 0 to 1."""
+    box: Box | None
+    """xyxy, right and bottom exclusive; None for an empty mask."""
+
+
+class Pictures:
+    """Takes pictures in and hands their pixels out."""
+
+    def __init__(self, store: ImageStore, limits: ImageLimits, *, cache_bytes: int = 0) -> None:
+        self.store = store
+        self.limits = limits
+        self._cache_bytes = cache_bytes
+        self._recent: OrderedDict[str, DecodedImage] = OrderedDict()
+        """Pixels of the pictures used last: an upload is followed by its first click."""
+        self._recent_levels: OrderedDict[str, Plane] = OrderedDict()
+        """The masks used last: a job looks at its mask three times."""
+        self._extents: OrderedDict[str, MaskExtent] = OrderedDict()
+        """Of the masks that were asked about last: whoever polls a job asks again and again."""
+
+    @property
+    def max_pixels(self) -> int:
+        """Most pixels a picture may have."""
+        return self.limits.max_pixels
+
+    async def take_in(self, data: bytes, *, pointer: str | None = None) -> StoredImage:
+        """Check a picture in full and keep its bytes as they came.
+
+        Raises:
+            RetouchError: it cannot be read, or is over a limit; nothing was kept.
+        """
+        decoded, begun = await image_work(self._begin_taking_in, data, pointer)
+        (stored,) = await self.store.end_put(begun)
+        self._remember(stored.id, decoded)
+        return stored
+
+    async def resolve(self, reference: str, *, pointer: str | None = None) -> StoredImage:
+        """The picture behind a file id, or behind a data URL, which is taken in first."""
+        if reference.startswith("data:"):
+            data = await image_work(_decode_data_url, reference, pointer)
+            return await self.take_in(data, pointer=pointer)
+        return await self.store.info(reference)
+
+    async def decoded(self, image_id: str) -> DecodedImage:
+        """Pixels of a stored picture, upright RGB; not to be written to."""
+        if image_id in self._recent:
+            await self.store.require_visible(image_id)
+            self._recent.move_to_end(image_id)
+            return self._recent[image_id]
+        data = await self.store.content(image_id)
+        decoded = await image_work(self._decode, data, None)
+        self._remember(image_id, decoded)
+        return decoded
+
+    async def mask(self, image_id: str, *, pointer: str = "/mask") -> Mask:
+        """A stored picture read as a mask: white = edit, from mid-grey on."""
+        levels = await self.levels(image_id, pointer=pointer)
+        return await image_work(masks.binarise, levels)
+
+    async def mask_extent(self, image_id: str) -> MaskExtent:
+        """How much of its picture a stored mask covers, and where."""
+        known = self._extents.get(image_id)
+        if known is not None:
+            await self.store.require_visible(image_id)
+            return known
+        extent = await image_work(_extent, await self.levels(image_id))
+        self._extents[image_id] = extent
+        if len(self._extents) > _MOST_EXTENTS:
+            self._extents.popitem(last=False)
+        return extent
+
+    async def levels(self, image_id: str, *, pointer: str = "/mask") -> Plane:
+        """A stored picture read as a soft mask: (H, W) uint8, white = edit; not written to."""
+        levels = self._recent_levels.get(image_id)
+        if levels is None:
+            data = await self.store.content(image_id)
+            levels = await image_work(self._decode_mask, data, pointer)
+            self._remember_levels(image_id, levels)
+        await self.store.require_visible(image_id)
+        return levels
+
+    async def grey(self, image_id: str) -> Plane | None:
+        """The levels of a grey PNG that was taken in just now; None: its bytes must be read."""
+        recent = self._recent.get(image_id)
+        if recent is None or recent.grey is None:
+            return None
+        await self.store.require_visible(image_id)
+        return recent.grey
+
+    async def keep_levels(self, levels: Plane) -> str:
+        """Store a soft mask as PNG; its id, which is that of a mask where it is hard after all."""
+        stored, _ = await self.keep_mask(levels)
+        self._remember_levels(stored.id, levels)
+        return stored.id
+
+    def have_levels(self, image_id: str, levels: Plane) -> str:
+        """Say what the levels of a stored mask are; its id."""
+        self._remember_levels(image_id, levels)
+        return image_id
+
+    async def keep_mask(self, mask: Mask | Plane) -> tuple[StoredImage, bytes]:
+        """Store a mask as PNG; the record and the bytes."""
+        data = await image_work(codec.encode_mask_png, mask)
+        height, width = mask.shape
+        return await self.store.put(data, width=width, height=height, format="png"), data
+
+    async def keep(self, pixels: Image | Plane, *, alpha: Plane | None = None) -> StoredImage:
+        """Store a picture, or the levels of a soft mask, as PNG."""
+        (stored,) = await self.store.end_put(await image_work(self._begin_keeping, pixels, alpha))
+        return stored
+
+    def _begin_keeping(self, pixels: Image | Plane, alpha: Plane | None) -> BegunPut:
+        data = codec.encode_png(pixels, alpha=alpha)
+        height, width = pixels.shape[:2]
+        return self.store.begin_put([NewImage(data=data, width=width, height=height, format="png")])
+
+    async def forget(self, image_id: str) -> None:
+        """Delete a picture.
+
+        Raises:
+            NotFoundError: no such picture.
+        """
+        self._recent.pop(image_id, None)
+        self._recent_levels.pop(image_id, None)
+        self._extents.pop(image_id, None)
+        await self.store.delete(image_id)
+
+    def _begin_taking_in(self, data: bytes, pointer: str | None) -> tuple[DecodedImage, BegunPut]:
+        """In the thread that decodes it, which has it at hand."""
+        decoded = self._decode(data, pointer)
+        new = NewImage(
+            data=data,
+            width=decoded.width,
+            height=decoded.height,
+            format=decoded.header.format,
+            warnings=decoded.warnings,
+        )
+        return decoded, self.store.begin_put([new])
+
+    def _remember(self, image_id: str, decoded: DecodedImage) -> None:
+        self._recent[image_id] = decoded
+        while sum(entry.pixels.nbytes for entry in self._recent.values()) > self._cache_bytes:
+            self._recent.popitem(last=False)
+
+    def _remember_levels(self, image_id: str, levels: Plane) -> None:
+        self._recent_levels[image_id] = levels
+        while sum(entry.nbytes for entry in self._recent_levels.values()) > self._cache_bytes // 4:
+            self._recent_levels.popitem(last=False)
+
+    def _decode(self, data: bytes, pointer: str | None) -> DecodedImage:
+        with rejections(pointer):
+            return codec.decode_image(data, self.limits)
+
+    def _decode_mask(self, data: bytes, pointer: str) -> Plane:
+        with rejections(pointer):
+            return codec.decode_mask(data, self.limits)
+
+
+def _extent(levels: Plane) -> MaskExtent:
+    mask = masks.binarise(levels)
+    return MaskExtent(round(masks.coverage(mask), 6), masks.bounding_box(mask))
+
+
+def _decode_data_url(url: str, pointer: str | None) -> bytes:
+    prefix = _DATA_URL.match(url)
+    if prefix is None:
+        message = "A data URL must look like data:image/png;base64,... ."
+        raise ImageInvalidError(message, pointer=pointer)
+    try:
+        return pybase64.b64decode(url[prefix.end() :], validate=True)
+    except (binascii.Error, ValueError) as error:
+        message = f"The data URL does not hold valid base64: {error}."
+        raise ImageInvalidError(message, pointer=pointer) from error

@@ -1,0 +1,1 @@
+"""Triton: found, started, kept alive, asked over gRPC, alone or one of several."""

@@ -1,0 +1,1 @@
+"""Tells the owners of jobs that they have ended."""

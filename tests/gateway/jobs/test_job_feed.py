@@ -1,0 +1,120 @@
+"""Many who watch a job cost one reading per change, and each sees every event once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.errors import StoreUnavailableError
+from gateway.jobs import job_lookup, job_store
+from gateway.jobs.job import Job, JobEvent, JobStatus
+from gateway.jobs.job_database import JobDatabase
+from gateway.jobs.job_engine_memory import MemoryEngine
+from gateway.jobs.job_queue import JobQueue
+from tests.gateway.held_jobs import HeldJobs, close_queues, make_limits, make_queue, settle, submit
+
+WATCHERS = 100
+
+
+@pytest.fixture(autouse=True)
+async def closed() -> AsyncIterator[None]:
+    yield
+    await close_queues()
+
+
+@contextmanager
+def counted_readings() -> Iterator[list[str]]:
+    """Statements that read events, while the context is open."""
+    found: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT") and "FROM retouch_events" in statement:
+            found.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+async def seen_by(queue: JobQueue, job: Job, seen: list[JobEvent], *, after: int = 0) -> None:
+    seen.extend([event async for event in queue.watch(job.id, after=after)])
+
+
+async def test_a_change_is_read_once_for_all_who_watch() -> None:
+    jobs = HeldJobs()
+    queue = await make_queue(jobs)
+    job = await submit(queue)
+    seen: list[list[JobEvent]] = [[] for _ in range(WATCHERS)]
+    watching = [asyncio.create_task(seen_by(queue, job, mine)) for mine in seen]
+    await asyncio.sleep(0.1)  # a look or two at what other processes did
+    with counted_readings() as readings:
+        for step in range(1, 6):
+            jobs.step(job, step, 5)
+            await asyncio.sleep(0.05)
+        await jobs.finish(job)
+        await asyncio.gather(*watching)
+    assert len(readings) <= 2 * 6
+    assert all(mine == seen[0] for mine in seen)
+    assert [event.id for event in seen[0]] == list(range(1, 9))
+    assert seen[0][-1].is_last
+
+
+async def test_late_and_early_watchers_each_see_what_they_have_not_seen() -> None:
+    jobs = HeldJobs()
+    queue = await make_queue(jobs)
+    job = await submit(queue)
+    starts = [0, 1, 5, 2, 0, 7, 6]
+    seen: list[list[JobEvent]] = [[] for _ in starts]
+    watching = []
+    for step, (after, mine) in enumerate(zip(starts, seen, strict=True), start=1):
+        watching.append(asyncio.create_task(seen_by(queue, job, mine, after=after)))
+        await settle()
+        jobs.step(job, step, len(starts))
+        await settle()
+    await jobs.finish(job)
+    await asyncio.gather(*watching)
+    last = 2 + len(starts) + 1
+    for after, mine in zip(starts, seen, strict=True):
+        assert [event.id for event in mine] == list(range(after + 1, last + 1))
+
+
+async def test_a_watcher_whose_reading_failed_still_sees_the_end() -> None:
+    class SometimesAway(JobDatabase):
+        failures = 0
+
+        async def call(self, work: Any, *args: Any, **options: Any) -> Any:
+            if work is job_lookup.news and self.failures:
+                self.failures -= 1
+                raise StoreUnavailableError("The job database cannot be reached.")
+            return await super().call(work, *args, **options)
+
+    database = SometimesAway("sqlite://")
+    jobs = HeldJobs()
+    queue = JobQueue(
+        jobs,
+        database=database,
+        engine=MemoryEngine(jobs_per_model=1),
+        worker_id="w",
+        limits=make_limits(),
+    )
+    await queue.start()
+    try:
+        job = await submit(queue)
+        seen: list[JobEvent] = []
+        watching = asyncio.create_task(seen_by(queue, job, seen))
+        await asyncio.sleep(0.1)
+        database.failures = 3
+        job_store.end(database, job.id, JobStatus.CANCELED)  # as another process does
+        async with asyncio.timeout(10):
+            await watching
+        assert [event.name for event in seen] == ["queued", "started", "canceled"]
+        assert database.failures == 0
+    finally:
+        await queue.close()
