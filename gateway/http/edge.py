@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from gateway.errors import RetouchError
 from gateway.http import problem
@@ -89,4 +90,5 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, problem.validation_error)
     app.add_exception_handler(ValidationError, problem.validation_error)
     app.add_exception_handler(HTTPException, problem.http_error)
+    app.add_exception_handler(ClientDisconnect, problem.client_gone)
     app.add_exception_handler(Exception, problem.unexpected_error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
@@ -46,6 +46,11 @@ async def http_error(request: Request, error: Exception) -> JSONResponse:
     response = _response(request, error.status_code, code, title, detail, [])
     response.headers.update(error.headers or {})
     return response
+
+
+async def client_gone(_request: Request, _error: Exception) -> Response:
+    """For the log alone: the connection ended before the body did. 499 is nginx's word for it."""
+    return Response(status_code=499)
 
 
 async def unexpected_error(request: Request, _error: Exception) -> JSONResponse:

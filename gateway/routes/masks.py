@@ -48,10 +48,9 @@ _BODY: dict[str, Any] = {
 @router.post("", response_model=MaskResponse, openapi_extra=_BODY)
 async def create_masks(
     request: Request,
-    response: Response,
     services: ServicesDep,
     accept: Annotated[str, Header(description="image/png: the first mask itself.")] = "",
-) -> MaskResponse | Response:
+) -> Response:
     """Find objects on a picture. A second call on the same picture costs no inference."""
     started = time.perf_counter()
     pictures = services.pictures
@@ -80,8 +79,7 @@ async def create_masks(
     total = time.perf_counter() - started
     stages = {"read": read - started, **found.timings}
     timings = {**stages, "encode": total - sum(stages.values()), "total": total}
-    response.headers["Server-Timing"] = _server_timing(timings, cached=found.cached)
-    return MaskResponse(
+    answer = MaskResponse(
         id=f"mask_{uuid.uuid4().hex}",
         image_id=image.id,
         width=image.width,
@@ -90,6 +88,12 @@ async def create_masks(
         cached=found.cached,
         timings={name: round(seconds, 6) for name, seconds in timings.items()},
         warnings=list(image.warnings),
+    )
+    # Written out here: FastAPI would check it once more first, while every other request waits.
+    return Response(
+        answer.model_dump_json(by_alias=True),
+        headers={"Server-Timing": _server_timing(timings, cached=found.cached)},
+        media_type="application/json",
     )
 
 

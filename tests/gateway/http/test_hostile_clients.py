@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -184,6 +185,19 @@ async def test_a_body_at_a_crawl_is_408(tmp_path: Path) -> None:
         answer = await closed_within(reader, 10)
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"problem+json" in answer
+
+
+async def test_a_client_that_leaves_in_mid_upload_is_no_fault_of_ours(
+    guarded: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    form = b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 99999\r\n\r\n--x\r\n"
+    async with raw(guarded) as (_, writer):
+        writer.write(b"POST /v1/masks HTTP/1.1\r\nHost: a\r\n" + form)
+        await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
+    told = [r for r in caplog.records if getattr(r, "event", "") in ("request", "request_failed")]
+    assert [(r.levelname, getattr(r, "status", None)) for r in told] == [("INFO", 499)]
 
 
 async def test_a_client_that_reads_nothing_is_dropped(
