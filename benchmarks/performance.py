@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
-    click_figures,
     mixed_load,
     peer_clicks,
     peer_generations,
@@ -28,6 +27,7 @@ from benchmarks import (
 )
 from benchmarks.peers.served import PEERS
 from benchmarks.perf_analyzer import PerfPoint, find_perf_analyzer
+from benchmarks.reporting import click_figures
 from benchmarks.reporting.figures import mean_batch, spread
 from benchmarks.reporting.machine import Machine, describe
 from benchmarks.reporting.options import recorded

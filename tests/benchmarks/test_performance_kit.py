@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import click_figures, peer_clicks, peer_generations, triton_scaling, tuning
+from benchmarks import peer_clicks, peer_generations, triton_scaling, tuning
 from benchmarks.peers.served import TUTORIAL_PEERS
 from benchmarks.perf_analyzer import PerfPoint, read_point
+from benchmarks.reporting import click_figures
 from benchmarks.reporting.plots import Plot, save_plot
 from benchmarks.stage_inputs import REQUESTS, _encoded, stage_requests
 from benchmarks.tuning import Tuning
