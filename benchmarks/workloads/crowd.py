@@ -13,6 +13,7 @@ from gateway.process.event_loop import new_event_loop
 
 POLL_EVERY_S = 1.0
 COME_WITHIN_S = 1.0
+_LAST_EVENT = re.compile(rb"event: (succeeded|failed|canceled)")
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
@@ -29,7 +30,7 @@ class CrowdRun:
     streams: int = 0
     """Opened."""
     stream_errors: int = 0
-    """Another status than 200, or ended."""
+    """Another status than 200, or ended before the job did."""
     processor_s: float = 0.0
     """Of the crowd's own process."""
     latencies_s: list[float] = field(default_factory=list)
@@ -153,6 +154,7 @@ class _Listener(_Person):
 
     path = "/v1/jobs/{job_id}/events"
     _is_open = False
+    _has_ended = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Ask at once."""
@@ -160,7 +162,8 @@ class _Listener(_Person):
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """The head first, then events that nobody looks at."""
+        """The head first, then events of which only the last one matters."""
+        self._has_ended = self._has_ended or _LAST_EVENT.search(data) is not None
         if not self._is_open:
             self._is_open = True
             self._seen.streams += 1
@@ -168,4 +171,4 @@ class _Listener(_Person):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Not by us."""
-        self._seen.stream_errors += self._stays
+        self._seen.stream_errors += self._stays and not self._has_ended
