@@ -4,8 +4,9 @@
 
 The variants run in every round, in turn, on the same gateway with the same jobs waiting (one of
 them at work), so that they differ by the crowd alone. Pollers ask for a job once a second;
-streams wait for a job's events. Mask clients click on a picture that the network knows: the path
-on which the gateway itself counts most. The crowd and the clients run in processes of their own,
+streams wait for a job's events. Mask clients click on a picture that the network knows, the path
+on which the gateway itself counts most, or with `--pictures new` on pictures that it has not seen,
+each sent along with its click. The crowd and the clients run in processes of their own,
 on the same cores. What that alone costs shows where the same crowd asks a service that gives back
 recorded bytes, while the clients click at the gateway.
 """
@@ -13,7 +14,6 @@ recorded bytes, while the clients click at the gateway.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import socket
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -30,6 +30,7 @@ from benchmarks.servers.bare_service import bare_service
 from benchmarks.servers.served_gateway import ServedGateway, other_process, served_gateway
 from benchmarks.workloads.clicks import photograph
 from benchmarks.workloads.crowd import CrowdRun, gather_a_crowd
+from benchmarks.workloads.steady_clicks import NEW_A_SECOND, SIDE, Clicking, click, make_pictures
 from preprocessing.codec import encode_jpeg
 
 ALONE = "mask clients alone"
@@ -39,46 +40,10 @@ SETTLE_S = 2.0
 Round = dict[str, dict[str, float]]
 
 
-@dataclass(frozen=True)
-class Clicking:
-    """What the mask clients saw in one round."""
-
-    latencies_s: list[float]
-    wall_s: float
-    errors: int
-    processor_s: float
-    """Of the clients' own process."""
-
-
-def click(url: str, file_id: str, clients: int, seconds: float) -> Clicking:
-    """Masks by `clients` at once, for a while; runs in a process of its own."""
-
-    async def one(http: httpx.AsyncClient, until: float) -> tuple[list[float], int]:
-        latencies, errors = [], 0
-        body = {"image": file_id, "prompts": [{"points": [[256, 200]]}]}
-        while time.perf_counter() < until:
-            started = time.perf_counter()
-            response = await http.post("/v1/masks", json=body)
-            latencies.append(time.perf_counter() - started)
-            errors += response.status_code != 200
-        return latencies, errors
-
-    async def all_of_them() -> Clicking:
-        async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
-            started, used = time.perf_counter(), time.process_time()
-            done = await asyncio.gather(*(one(http, started + seconds) for _ in range(clients)))
-            wall_s = time.perf_counter() - started
-        latencies = [latency for some, _ in done for latency in some]
-        errors = sum(errors for _, errors in done)
-        return Clicking(latencies, wall_s, errors, time.process_time() - used)
-
-    return asyncio.run(all_of_them())
-
-
 def prepare(gateway: ServedGateway, jobs: int) -> tuple[str, list[str]]:
     """Upload the picture, click once, and queue jobs that outlast the run."""
     with httpx.Client(base_url=gateway.url, timeout=60, trust_env=False) as http:
-        picture = encode_jpeg(photograph("astronaut", 512))
+        picture = encode_jpeg(photograph("astronaut", SIDE))
         file_id = str(
             http.post("/v1/files", files={"file": picture}).raise_for_status().json()["id"]
         )
@@ -96,7 +61,8 @@ class Stage:
     bare_url: str
     clients: ProcessPoolExecutor
     crowd: ProcessPoolExecutor
-    file_id: str
+    file_id: str | None
+    """What is clicked on; None: new pictures."""
     job_ids: list[str]
 
     def click(self, clients: int, seconds: float) -> Clicking:
@@ -115,7 +81,8 @@ def measure(options: argparse.Namespace) -> tuple[str, dict[str, object]]:
         machine = Machine(gateway.triton_version())
         file_id, job_ids = prepare(gateway, options.jobs)
         with bare_service(_recorded_poll(gateway.url, job_ids[-1])) as bare_url:
-            stage = Stage(gateway, bare_url, clients, crowd, file_id, job_ids)
+            clicked = file_id if options.pictures == "known" else None
+            stage = Stage(gateway, bare_url, clients, crowd, clicked, job_ids)
             costs = _costs(stage, options)
             rounds = [_round(stage, options, number) for number in range(options.rounds)]
     report = machine.report()
@@ -162,6 +129,8 @@ def _round(stage: Stage, options: argparse.Namespace, number: int) -> Round:
 def _one(stage: Stage, options: argparse.Namespace, variant: str) -> dict[str, float]:
     around: Future[CrowdRun] | None = None
     lasts_s = options.seconds + 2 * SETTLE_S
+    if stage.file_id is None:
+        stage.clients.submit(make_pictures, int(NEW_A_SECOND * options.seconds)).result()
     if variant != ALONE:
         url = stage.gateway.url if variant == CROWDED else stage.bare_url
         people = (options.pollers, options.streams)
@@ -250,6 +219,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=positive, default=default)
     parser.add_argument("--jobs", type=positive, default=200, help="Jobs that wait.")
     parser.add_argument("--seconds", type=float, default=8.0, help="Of clicking, each variant.")
+    words = "What is clicked on: one picture that the network knows, or a new one each time."
+    parser.add_argument("--pictures", choices=("known", "new"), default="known", help=words)
     add_output_option(parser)
     options = parser.parse_args()
     markdown, figures = measure(options)
