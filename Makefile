@@ -27,7 +27,7 @@ lint: .installed-dev ## format, lint, types and import rules alone
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-perf: .installed-perf ## measure this machine: perf/report.md with plots (about half an hour; QUICK=1: minutes)
+perf: .installed-perf ## measure this machine: perf/report.md with plots (about 20 minutes; QUICK=1: a few)
 	$(BIN)/retouch-export demo --if-absent
 	$(BIN)/python -m benchmarks.performance $(if $(QUICK),--quick)
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.peers.served import PEERS, TUTORIAL_PEERS, served_peer
@@ -35,6 +35,7 @@ from preprocessing.codec import encode_jpeg
 RUN_TIMEOUT_S = 900.0
 LEAST_ROUNDS = 3
 """Medians of fewer say little; so many are run however long they take."""
+_IDLE_S = 8.0
 _CALM_CPU, _CALM_S, _CALM_AT_LATEST_S = 0.2, 2.0, 90.0
 
 
@@ -48,6 +49,10 @@ class Contender:
     """Triton's share of it."""
     counts: Callable[[], tuple[int, int]] = lambda: (0, 0)
     """Inferences and executions of its Triton so far."""
+    idle_cores: float = 0.0
+    """What the servers behind it take when nobody asks anything."""
+    triton_idle_cores: float = 0.0
+    """Triton's share of it."""
 
 
 def rounds_of(
@@ -104,6 +109,8 @@ def _round(
                 requests_per_s=len(pictures) / run.wall_s,
                 cpu_ms=used * 1000 / len(pictures),
                 triton_cpu_ms=(contender.triton_s() - triton_before) * 1000 / len(pictures),
+                idle_ms=contender.idle_cores * run.wall_s * 1000 / len(pictures),
+                triton_idle_ms=contender.triton_idle_cores * run.wall_s * 1000 / len(pictures),
                 batch=inferences / passes if passes else 0.0,
             )
         )
@@ -155,6 +162,27 @@ def contenders_of(
     return found
 
 
+def with_idle_cores(contenders: Mapping[str, Contender]) -> dict[str, Contender]:
+    """Watch all of them for a while in which nobody asks anything."""
+
+    def used() -> dict[str, tuple[float, float]]:
+        return {name: (one.processor_s(), one.triton_s()) for name, one in contenders.items()}
+
+    before, started = used(), time.perf_counter()
+    time.sleep(_IDLE_S)
+    after, passed_s = used(), time.perf_counter() - started
+    shares = {
+        name: [
+            (end - begin) / passed_s for begin, end in zip(before[name], after[name], strict=True)
+        ]
+        for name in contenders
+    }
+    return {
+        name: replace(one, idle_cores=shares[name][0], triton_idle_cores=shares[name][1])
+        for name, one in contenders.items()
+    }
+
+
 def _counts(gateway: ServedGateway) -> Callable[[], tuple[int, int]]:
     return lambda: gateway.counts("fastsam")
 
@@ -188,7 +216,7 @@ def measure(
         served = {name: running.enter_context(served_peer(name, logs=Path(logs))) for name in peers}
         _await_calm(gateway)
         known = {name: (peer.url, peer.processor_s) for name, peer in served.items()}
-        contenders = contenders_of(gateway, known, click, clients)
+        contenders = with_idle_cores(contenders_of(gateway, known, click, clients))
         return rounds_of(
             contenders,
             new_pictures(pixels, click),

@@ -26,6 +26,10 @@ class RoundFigures:
     cpu_ms: float
     triton_cpu_ms: float = 0.0
     """What of it was Triton's."""
+    idle_ms: float = 0.0
+    """What of it the servers would have taken without a request."""
+    triton_idle_ms: float = 0.0
+    """Triton's share of that."""
     batch: float = 0.0
     """Requests per pass by Triton's statistics; 0 where there is no Triton."""
 
@@ -42,9 +46,10 @@ def section(figures: Sequence[RoundFigures]) -> str:
 
 
 def cpu_by_clients(figures: Sequence[RoundFigures]) -> dict[str, dict[int, float]]:
-    """Medians of the processor time per request, ms; the gateway's also apart from its Triton's.
+    """Medians of the processor time per request, ms, over what the servers take idle.
 
-    Triton's falls where requests share a batch; what must not grow with the clients is the rest.
+    The gateway's also apart from its Triton's, which falls where requests share a batch; what must
+    not grow with the clients is the rest.
     """
     clients = list(dict.fromkeys(entry.concurrency for entry in figures))
 
@@ -57,12 +62,20 @@ def cpu_by_clients(figures: Sequence[RoundFigures]) -> dict[str, dict[int, float
         }
 
     found = {
-        "gateway's own": medians(GATEWAY, lambda figure: figure.cpu_ms - figure.triton_cpu_ms),
-        "its Triton's": medians(GATEWAY, lambda figure: figure.triton_cpu_ms),
+        "gateway's own": medians(GATEWAY, lambda f: _all_over_idle(f) - _triton_over_idle(f)),
+        "its Triton's": medians(GATEWAY, _triton_over_idle),
     }
     for server in dict.fromkeys(entry.server for entry in figures):
-        found[server] = medians(server, lambda figure: figure.cpu_ms)
+        found[server] = medians(server, _all_over_idle)
     return found
+
+
+def _all_over_idle(figures: RoundFigures) -> float:
+    return figures.cpu_ms - figures.idle_ms
+
+
+def _triton_over_idle(figures: RoundFigures) -> float:
+    return figures.triton_cpu_ms - figures.triton_idle_ms
 
 
 def table_row(figures: Sequence[RoundFigures], server: str, concurrency: int) -> list[str]:

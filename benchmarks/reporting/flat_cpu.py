@@ -24,10 +24,10 @@ def flat_table(cpu_ms: Mapping[str, Mapping[int, float]]) -> str:
     """Milliseconds per request by server and number of clients, and the verdict.
 
     >>> print(flat_table({"gateway": {1: 40.0, 64: 44.1}, "peer": {1: 10.0, 64: 10.4}}))
-    | CPU ms per request, clients: |    1 |   64 | apart | within 10% |
-    |------------------------------|-----:|-----:|------:|-----------:|
-    | gateway                      | 40.0 | 44.1 | 10.2% |         no |
-    | peer                         | 10.0 | 10.4 |  4.0% |        yes |
+    | CPU ms over idle, clients: |    1 |   64 | apart | within 10% |
+    |----------------------------|-----:|-----:|------:|-----------:|
+    | gateway                    | 40.0 | 44.1 | 10.3% |         no |
+    | peer                       | 10.0 | 10.4 |  4.0% |        yes |
     """
     clients = list(dict.fromkeys(count for costs in cpu_ms.values() for count in costs))
     rows = []
@@ -36,7 +36,7 @@ def flat_table(cpu_ms: Mapping[str, Mapping[int, float]]) -> str:
         verdict = "yes" if share <= FLAT_WITHIN else "no"
         rows.append([server, *(f"{costs[n]:.1f}" for n in clients), f"{share:.1%}", verdict])
     headers = (
-        "CPU ms per request, clients:",
+        "CPU ms over idle, clients:",
         *(str(count) for count in clients),
         "apart",
         f"within {FLAT_WITHIN:.0%}",
