@@ -58,6 +58,12 @@ class JobDatabase:
             yield connection
 
     @contextmanager
+    def glimpsing(self) -> Iterator[sa.Connection]:
+        """For statements that need no view in common: in SQLite each is one of its own."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection.execution_options(retouch_glimpses=True)
+
+    @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction, committed at the end."""
         with _translated(), self._engine.connect() as connection:
@@ -147,6 +153,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("retouch_glimpses"):
+        return
     # A transaction that began by reading may find, when it writes, that it is too late.
-    writes = connection.get_execution_options().get("retouch_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("retouch_writes") else "BEGIN")

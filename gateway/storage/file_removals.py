@@ -33,7 +33,8 @@ _LOOK_S = 0.05
 _KNOWN = sa.select(doomed_files.c.file_id).where(
     doomed_files.c.file_id.in_(sa.bindparam("marks", expanding=True))
 )
-"""Built once: every click asks it, and putting it together costs more than its answer."""
+_ANY = f"SELECT file_id FROM {doomed_files.name} LIMIT 1"  # noqa: S608
+"""Plain text: every click asks it, nearly always in vain, and it takes a fifth of `_KNOWN`."""
 
 
 class FileRemovals:
@@ -208,7 +209,9 @@ def _tidy(database: JobDatabase) -> None:
 
 
 def _known(database: JobDatabase, marks: Sequence[str]) -> Sequence[str]:
-    with database.reading() as connection:
+    with database.glimpsing() as connection:
+        if connection.exec_driver_sql(_ANY).first() is None:
+            return ()
         return connection.scalars(_KNOWN, {"marks": marks}).all()
 
 
