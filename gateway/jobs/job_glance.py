@@ -17,7 +17,7 @@ from gateway.jobs.job_lookup import Change, change_of, latest_rows, marks
 from gateway.jobs.job_rows import job_of, waits_before, whole_job
 from gateway.jobs.job_tables import jobs
 
-_AT_MOST_EVERY_S = 0.02
+_AT_MOST_EVERY_S = 0.05
 _MOST_KNOWN = 512
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
