@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ from gateway.jobs.job_tables import migrate
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
-_BUSY_TIMEOUT_S = 30.0
+_BUSY_TIMEOUT_S, _BUSY_PAUSE_S = 30.0, 0.01
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _LOST_CONNECTION = (OperationalError, InterfaceError, PoolTimeoutError)
 
@@ -149,7 +151,21 @@ def _open_sqlite(url: str) -> sa.Engine:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun by `_begin_sqlite`
     # The engine does not set it; without it readers and the writer shut each other out.
-    connection.execute("PRAGMA journal_mode=WAL")
+    _switch_to_wal(connection)
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Of many who open a new file at once one switches; the others SQLite does not let wait."""
+    until = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
