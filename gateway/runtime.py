@@ -206,7 +206,6 @@ def _services(
     edge.metrics.watch(catalog, cache)
     return Services(
         backend=backend,
-        catalog=catalog,
         supervisor=supervisor,
         pictures=pictures,
         segmenter=segmenter,

@@ -35,7 +35,6 @@ class Services:
     """Everything a route may use; made once by `create_app`."""
 
     backend: InferenceBackend
-    catalog: ModelCatalog
     supervisor: TritonSupervisor
     pictures: Pictures
     segmenter: Segmenter
@@ -48,6 +47,11 @@ class Services:
     smart_masks: SmartMasks
     webhooks: WebhookGuard | None = None
     """Where webhooks may go; None when they are off."""
+
+    @property
+    def catalog(self) -> ModelCatalog:
+        """What the models said when they were last asked."""
+        return self.supervisor.catalog
 
     def check_webhook(self, url: str | None) -> None:
         """Refuse a webhook that could not be delivered.

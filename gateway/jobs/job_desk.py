@@ -88,18 +88,17 @@ class JobDesk:
         await self._queue.delete(job_id)
 
     async def get(self, job_id: str) -> Job:
-        """The job as it is now.
+        """The job as it is now, at once.
 
         Raises:
             NotFoundError: no such job, or another key's.
         """
-        return (await self.glance(job_id)).job
+        return _visible(await self._queue.get(job_id))
 
     async def glance(self, job_id: str) -> Glance:
-        """The job as it is now and its place in line, in one look; raises as `get`."""
+        """The job and its place in line, in one look with others who ask; raises as `get`."""
         seen = await self._queue.glances.glance(job_id)
-        if not may_see(seen.job.owner):
-            raise NotFoundError(f"There is no job {job_id[:80]!r}.")
+        _visible(seen.job)
         return seen
 
     async def latest(
@@ -128,18 +127,11 @@ class JobDesk:
 
     async def wait(self, job_id: str, *, timeout_s: float) -> Job:
         """The job when it ends, or as it is after `timeout_s`; raises as `get`."""
-        return await self._queue.wait(job_id, timeout_s=timeout_s, look=self._look)
-
-    async def _look(self, job_id: str) -> Job:
-        """As `get`, at once rather than with others: each waits for an end of its own."""
-        job = await self._queue.get(job_id)
-        if not may_see(job.owner):
-            raise NotFoundError(f"There is no job {job_id[:80]!r}.")
-        return job
+        return await self._queue.wait(job_id, timeout_s=timeout_s, look=self.get)
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """Events with an id above `after`, with what is foretold now; raises as `get`."""
-        was_over = (await self.get(job_id)).status.is_terminal
+        was_over = (await self.glance(job_id)).job.status.is_terminal
         async for event in self._queue.watch(job_id, after=after):
             yield event if was_over else await self._with_eta(event, job_id)
 
@@ -160,3 +152,10 @@ class JobDesk:
         except TooManyJobsError as error:
             error.headers = {"Retry-After": str(await self._queue.forecasts.retry_after_s())}
             raise
+
+
+def _visible(job: Job) -> Job:
+    """The job, if whoever asks may see it; else there is none."""
+    if not may_see(job.owner):
+        raise NotFoundError(f"There is no job {job.id[:80]!r}.")
+    return job

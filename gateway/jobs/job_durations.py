@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from gateway.jobs.job import JobStatus
 from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_eta import LiveJob, Observation, Workload
+from gateway.jobs.job_rows import LIVE
 from gateway.jobs.job_tables import durations, jobs, workers
 
 KEPT = 200
 """Durations remembered of each model, newest first."""
 _MOST_LIVE = 2000
-_LIVE = [JobStatus.QUEUED.value, JobStatus.RUNNING.value]
 
 NEEDED = (
     jobs.c.task,
@@ -119,7 +119,7 @@ def _live(connection: sa.Connection, now: float) -> dict[str, list[LiveJob]]:
     )
     query = (
         sa.select(*columns, *how_far)
-        .where(jobs.c.status.in_(_LIVE))
+        .where(LIVE)
         .order_by(jobs.c.status.desc(), jobs.c.rank, jobs.c.lap, jobs.c.seq)
         .limit(_MOST_LIVE)
     )

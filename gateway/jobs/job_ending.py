@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from gateway.jobs import job_durations, job_events
 from gateway.jobs.job import Fence, JobFailure, JobResult, JobStatus
-from gateway.jobs.job_rows import files_made
+from gateway.jobs.job_rows import LIVE, files_made
 from gateway.jobs.job_tables import files, jobs, results, webhooks
 
 EMPTY = JobResult(output=())
@@ -25,7 +25,7 @@ def _end(condition: sa.ColumnElement[bool]) -> sa.Executable:
     )
 
 
-_END_LIVE, _END_HELD = _end(job_events.LIVE), _end(job_events.HELD)
+_END_LIVE, _END_HELD = _end(LIVE), _end(job_events.HELD)
 _RESULT = results.insert()
 _KNOWN_FILES = sa.select(files.c.file_id).where(files.c.job_id == sa.bindparam("job_id"))
 _NEW_FILES = files.insert()

@@ -13,8 +13,6 @@ import sqlalchemy as sa
 from gateway.jobs.job import Fence, JobStatus
 from gateway.jobs.job_tables import events, jobs
 
-LIVE = jobs.c.status.in_([JobStatus.QUEUED.value, JobStatus.RUNNING.value])
-"""Jobs that have not ended."""
 HELD = (
     (jobs.c.status == JobStatus.RUNNING.value)
     & (jobs.c.ticket == sa.bindparam("held_ticket"))

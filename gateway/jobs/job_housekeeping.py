@@ -9,11 +9,10 @@ import sqlalchemy as sa
 
 from gateway.jobs.job import JobsPulse, JobStatus, Ticket
 from gateway.jobs.job_database import JobDatabase
-from gateway.jobs.job_rows import ticket_of
+from gateway.jobs.job_rows import LIVE, ticket_of
 from gateway.jobs.job_tables import events, files, jobs, results, webhooks, workers
 
 _QUEUED, _RUNNING = JobStatus.QUEUED.value, JobStatus.RUNNING.value
-_LIVE = jobs.c.status.in_([_QUEUED, _RUNNING])
 _NOTED_WITHIN_S = 2.5
 _WORKERS_OWN_TIME_S = 10.0
 """A worker ends a job whose deadline passed; only when it did not, somebody else does."""
@@ -52,7 +51,7 @@ def past_deadline(database: JobDatabase) -> list[tuple[str, float]]:
         (jobs.c.status == _RUNNING) & (jobs.c.deadline_at < now - _WORKERS_OWN_TIME_S)
     )
     with database.reading() as connection:
-        rows = connection.execute(sa.select(jobs.c.id, jobs.c.deadline_s).where(late, _LIVE))
+        rows = connection.execute(sa.select(jobs.c.id, jobs.c.deadline_s).where(late, LIVE))
         return [(row.id, row.deadline_s) for row in rows]
 
 
@@ -60,7 +59,7 @@ def live_tickets(database: JobDatabase, *, limit: int = 500) -> list[Ticket]:
     """Tickets of the oldest live jobs that the engine was told of."""
     query = (
         sa.select(jobs.c.id, jobs.c.ticket, jobs.c.model, jobs.c.rank, jobs.c.lap)
-        .where(_LIVE, jobs.c.in_line == jobs.c.ticket)
+        .where(LIVE, jobs.c.in_line == jobs.c.ticket)
         .order_by(jobs.c.seq)
         .limit(limit)
     )
@@ -87,7 +86,7 @@ def not_in_line(database: JobDatabase, *, limit: int = 500) -> list[Ticket]:
 def any_live(database: JobDatabase) -> bool:
     """Whether a job waits or runs."""
     with database.reading() as connection:
-        return connection.execute(sa.select(jobs.c.id).where(_LIVE).limit(1)).first() is not None
+        return connection.execute(sa.select(jobs.c.id).where(LIVE).limit(1)).first() is not None
 
 
 def pulse(database: JobDatabase) -> JobsPulse:
@@ -95,7 +94,7 @@ def pulse(database: JobDatabase) -> JobsPulse:
     oldest = sa.select(sa.func.min(jobs.c.created_at))
     by_status = sa.select(jobs.c.status, sa.func.count()).group_by(jobs.c.status)
     with database.reading() as connection:
-        pending = connection.execute(oldest.where(_LIVE)).scalar()
+        pending = connection.execute(oldest.where(LIVE)).scalar()
         queued = connection.execute(oldest.where(jobs.c.status == _QUEUED)).scalar()
         counts = {status: number for status, number in connection.execute(by_status)}
     return JobsPulse(counts, _age_s(queued), _age_s(pending))
@@ -127,14 +126,14 @@ def forget_oldest(database: JobDatabase, max_kept: int, *, limit: int = 1000) ->
         ).scalar()
         if mark is None:
             return
-        old = sa.select(jobs.c.id).where(jobs.c.seq <= mark, sa.not_(_LIVE)).limit(limit)
+        old = sa.select(jobs.c.id).where(jobs.c.seq <= mark, sa.not_(LIVE)).limit(limit)
         remove(connection, list(connection.execute(old).scalars()))
 
 
 def remove(connection: sa.Connection, job_ids: list[str]) -> None:
     """Remove every trace of jobs that have ended."""
     _remove_belongings(connection, job_ids)
-    connection.execute(jobs.delete().where(jobs.c.id.in_(job_ids), sa.not_(_LIVE)))
+    connection.execute(jobs.delete().where(jobs.c.id.in_(job_ids), sa.not_(LIVE)))
 
 
 def _remove_belongings(connection: sa.Connection, job_ids: list[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.jobs.job import Job, JobEvent, JobFailure, JobPriority, JobResult, JobStatus, Ticket
-from gateway.jobs.job_tables import events, jobs, results
+from gateway.jobs.job_tables import doomed_files, events, jobs, results
 
 _FILE_ID = re.compile(r"file_[0-9a-f]{40}")
 BATCH_BEHIND = 2**30
@@ -24,6 +24,12 @@ whole_job = sa.select(
     results.c.error,
 ).select_from(jobs.outerjoin(results, jobs.c.id == results.c.job_id))
 """Everything of a job, its result included when it has one."""
+LIVE = jobs.c.status.in_([JobStatus.QUEUED.value, JobStatus.RUNNING.value])
+"""Jobs that have not ended."""
+doomed_among = sa.select(doomed_files.c.file_id).where(
+    doomed_files.c.file_id.in_(sa.bindparam("marks", expanding=True))
+)
+"""Of `marks`, as `mark_of` makes them, those under which a removal is noted."""
 _NO_RESULT = ("output", "preservation", "warnings", "timings", "error")
 begun_job = (*jobs.c, *(sa.null().label(name) for name in _NO_RESULT))
 """Columns for `job_of` of a job that has just begun, without a look for its result."""

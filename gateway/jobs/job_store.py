@@ -16,9 +16,8 @@ import sqlalchemy as sa
 from gateway.jobs import job_ending, job_events
 from gateway.jobs.job import Fence, Job, JobFailure, JobResult, JobStatus, Ticket
 from gateway.jobs.job_database import JobDatabase
-from gateway.jobs.job_events import LIVE
 from gateway.jobs.job_housekeeping import remove
-from gateway.jobs.job_rows import begun_job, job_of
+from gateway.jobs.job_rows import LIVE, begun_job, job_of
 from gateway.jobs.job_tables import jobs
 
 _ITS_TICKET = jobs.c.ticket == sa.bindparam("its_ticket")

@@ -14,8 +14,8 @@ from gateway.errors import NotFoundError, TooManyJobsError, ValidationFailedErro
 from gateway.jobs import job_events
 from gateway.jobs.job import Job, JobStatus, NewJob, OnceKey, Submission
 from gateway.jobs.job_database import JobDatabase
-from gateway.jobs.job_rows import job_of, mark_of, waits_before, whole_job
-from gateway.jobs.job_tables import doomed_files, files, jobs
+from gateway.jobs.job_rows import doomed_among, job_of, mark_of, waits_before, whole_job
+from gateway.jobs.job_tables import files, jobs
 
 KEEP_S = 7 * 86_400.0
 """How long a result is kept."""
@@ -46,9 +46,6 @@ def _in_front() -> sa.Select[Any]:
 
 # Put together once: that costs more than the database takes for them.
 _THE_LINE, _AHEAD = _the_line(), _in_front()
-_DOOMED = sa.select(doomed_files.c.file_id).where(
-    doomed_files.c.file_id.in_(sa.bindparam("marks", expanding=True))
-)
 _NEW_JOB, _NEW_FILES = jobs.insert(), files.insert()
 
 
@@ -184,7 +181,7 @@ def _refer_to(connection: sa.Connection, job: Job, wanted: tuple[str, ...]) -> N
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text(f"SELECT pg_advisory_xact_lock_shared({FILES_LOCK})"))
     marks = {mark_of(name, owner): name for name in wanted for owner in ("", job.owner)}
-    gone = connection.execute(_DOOMED, {"marks": list(marks)}).scalar()
+    gone = connection.execute(doomed_among, {"marks": list(marks)}).scalar()
     if gone is not None:
         raise NotFoundError(f"File {marks[gone]} has expired.")
     rows = [{"job_id": job.id, "file_id": name} for name in sorted(set(wanted))]

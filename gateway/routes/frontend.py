@@ -112,7 +112,7 @@ async def health(catalog: CatalogDep) -> SystemHealth:
 
 async def _job(task_id: str, services: ServicesDep) -> Job:
     try:
-        return await services.jobs.get(task_id)
+        return (await services.jobs.glance(task_id)).job
     except NotFoundError as error:
         raise NotFoundError(f"Task not found: {task_id[:80]}") from error
 
