@@ -131,7 +131,7 @@ class JobDesk:
 
     async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
         """Events with an id above `after`, with what is foretold now; raises as `get`."""
-        was_over = (await self.glance(job_id)).job.status.is_terminal
+        was_over = (await self.get(job_id)).status.is_terminal
         async for event in self._queue.watch(job_id, after=after):
             yield event if was_over else await self._with_eta(event, job_id)
 
