@@ -74,9 +74,8 @@ def create_app(
             "logs": False,  # they would carry what was sent
         },
     )
-    if not edge.tracing.is_on:  # the spans of requests are FastAPI's
-        app.add_middleware(JobPollMiddleware)
-    edge.guard(app, settings)
+    # The spans of requests are FastAPI's.
+    edge.guard(app, settings, *([] if edge.tracing.is_on else [JobPollMiddleware]))
     for routes in ROUTES:
         app.include_router(routes.router)
     add_reference(app)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp
 
 from gateway.errors import RetouchError
 from gateway.http import problem
+from gateway.http.answer_head import AnswerHeadMiddleware
 from gateway.http.body_limit import BodyLimitMiddleware
+from gateway.http.cross_origin import CrossOriginMiddleware
 from gateway.http.request_id import RequestIdMiddleware
-from gateway.http.security_headers import SecurityHeadersMiddleware
 from gateway.http.slow_clients import SlowBodyMiddleware
 from gateway.keys.authentication import AuthenticationMiddleware
 from gateway.keys.key_ring import KeyRing
@@ -57,10 +59,17 @@ class Edge:
             tracing=Tracing(settings.otlp_endpoint),
         )
 
-    def guard(self, app: FastAPI, settings: Settings) -> None:
-        """Add middleware, innermost first: CORS headers go on faults of ours too."""
+    def guard(
+        self, app: FastAPI, settings: Settings, *shortcuts: Callable[[ASGIApp], ASGIApp]
+    ) -> None:
+        """Add middleware, innermost first: CORS headers go on faults of ours too.
+
+        `shortcuts`: middleware that answers some requests itself, and reads no body.
+        """
         app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
         app.add_middleware(SlowBodyMiddleware, pause_s=settings.body_pause_s)
+        for shortcut in shortcuts:
+            app.add_middleware(shortcut)
         app.add_middleware(
             AuthenticationMiddleware,
             ring=KeyRing(self.keys, always_required=keys_required(settings)),
@@ -69,14 +78,14 @@ class Edge:
         )
         app.add_middleware(RequestWatchMiddleware, metrics=self.metrics)
         app.add_middleware(RequestIdMiddleware)
-        app.add_middleware(SecurityHeadersMiddleware)
         app.add_middleware(
-            CORSMiddleware,
+            CrossOriginMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=list(EXPOSED_HEADERS),
         )
+        app.add_middleware(AnswerHeadMiddleware)
         _add_error_handlers(app)
 
     def close(self) -> None:

@@ -6,9 +6,10 @@ import logging
 import random
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.http import problem
+from gateway.http.answer_head import head_of
 from gateway.observability.context import current_request_id
 
 logger = logging.getLogger(__name__)
@@ -29,24 +30,16 @@ class RequestIdMiddleware:
         request_id = _sent_id(scope) or f"{random.getrandbits(128):032x}"
         scope.setdefault("state", {})["request_id"] = request_id
         current_request_id.set(request_id)
-        header = (b"x-request-id", request_id.encode("latin-1"))
-        started = False
-
-        async def identified(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message["headers"], header]
-            await send(message)
-
+        head = head_of(scope)
+        head.added.append((b"x-request-id", request_id.encode("latin-1")))
         try:
-            await self._app(scope, receive, identified)
+            await self._app(scope, receive, send)
         except Exception as error:
             logger.exception("request %s failed", request_id, extra={"event": "request_failed"})
-            if started:
+            if head.status is not None:
                 raise
             response = await problem.unexpected_error(Request(scope, receive), error)
-            await response(scope, receive, identified)
+            await response(scope, receive, send)
 
 
 def _sent_id(scope: Scope) -> str:

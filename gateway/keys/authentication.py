@@ -44,9 +44,12 @@ class AuthenticationMiddleware:
             response = await problem.retouch_error(Request(scope, receive), error)
             await response(scope, receive, send)
             return
+        if not headers:
+            await self._app(scope, receive, send)
+            return
 
         async def counted(message: Message) -> None:
-            if headers and message["type"] == "http.response.start":
+            if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(headers)
             await send(message)
 

@@ -35,6 +35,7 @@ class GatewayMetrics:
             buckets=_HTTP_BUCKETS,
             registry=self.registry,
         )
+        self._by_kind: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._jobs = Histogram(
             "retouch_job_run_seconds",
             "From a job's start to its end, by model and how it ended.",
@@ -57,8 +58,13 @@ class GatewayMetrics:
 
     def request_done(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        kind = (method, route, status)
+        counters = self._by_kind.get(kind)
+        if counters is None:  # to find them costs more than to count
+            requests = self._requests.labels(method, route, str(status))
+            counters = self._by_kind[kind] = requests, self._seconds.labels(method, route)
+        counters[0].inc()
+        counters[1].observe(seconds)
 
     def job_done(self, model: str, outcome: str, seconds: float) -> None:
         """Count a job that ran."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.http.answer_head import head_of
 from gateway.observability.metrics import GatewayMetrics
 
 logger = logging.getLogger("gateway.requests")
@@ -27,21 +28,11 @@ class RequestWatchMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
-
-        async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if all(name != b"server-timing" for name, _ in message["headers"]):
-                    took = b"request;dur=%.1f" % (1000 * (time.perf_counter() - started))
-                    message["headers"] = [*message["headers"], (b"server-timing", took)]
-            await send(message)
-
+        head = head_of(scope)
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, send)
         finally:
-            self._done(scope, status, time.perf_counter() - started)
+            self._done(scope, head.status or 500, time.perf_counter() - head.began)
 
     def _done(self, scope: Scope, status: int, seconds: float) -> None:
         # Paths have ids in them, without number; routes are few.
