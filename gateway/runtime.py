@@ -38,6 +38,7 @@ from gateway.triton.triton_installation import find_installation
 from gateway.triton.triton_server import TritonServer, TritonServerOptions
 from gateway.triton.triton_supervisor import TritonSupervisor
 from gateway.webhooks.webhook_service import open_courier, webhook_guard
+from gateway.wire.job_answers import JobAnswers
 from preprocessing.image_header import ImageLimits
 
 logger = logging.getLogger(__name__)
@@ -213,6 +214,7 @@ def _services(
         jobs=desk,
         queue=queue,
         smart_masks=SmartMasks(segmenter, pictures),
+        answers=JobAnswers(desk, pictures),
         metrics=edge.metrics,
         triton_metrics_url=None,
         attachments=Attachments(desk, grace_s=settings.retry_grace_s),

@@ -28,6 +28,7 @@ from gateway.painting.generation import Painter
 from gateway.storage.pictures import Pictures
 from gateway.triton.triton_supervisor import TritonSupervisor
 from gateway.webhooks.webhook_guard import WebhookGuard
+from gateway.wire.job_answers import JobAnswers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class Services:
     metrics: GatewayMetrics
     triton_metrics_url: Callable[[], str] | None
     smart_masks: SmartMasks
+    answers: JobAnswers
     webhooks: WebhookGuard | None = None
     """Where webhooks may go; None when they are off."""
 

@@ -1,7 +1,8 @@
 """Tells watchers and workers that a job changed: at once in this process, by asking otherwise.
 
-One query every `poll_s` for all jobs that anyone here waits on, and none when nobody waits:
-it does not matter which process changed the job, nor whether the database can notify.
+One look every `poll_s` for all jobs that anyone here waits on, and none when nobody waits:
+it does not matter which process changed the job, nor whether the database can notify. While
+nobody has written to the database, a look costs the same for one job and for hundreds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gateway.errors import RetouchError
 from gateway.jobs import job_lookup
 from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_lookup import Change
+from gateway.jobs.live_jobs import LiveJobs
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +38,14 @@ class Heard(IntEnum):
 class JobChanges:
     """Wakes those who wait for a job."""
 
-    def __init__(self, database: JobDatabase, *, poll_s: float) -> None:
+    def __init__(self, database: JobDatabase, live: LiveJobs, *, poll_s: float) -> None:
         self._database = database
+        self._live = live
         self._poll_s = poll_s
         self._watched: dict[str, _Watched] = {}
         self._somebody_waits = asyncio.Event()
+        self._looked_at: object = None
+        """The mark of the database before the latest look."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -105,7 +110,16 @@ class JobChanges:
 
     async def _ask(self) -> None:
         asked = list(self._watched.items())
-        found = await self._database.call(job_lookup.changes, [job_id for job_id, _ in asked])
+        all_seen = all(watched.seen is not None for _, watched in asked)
+        mark, found = await self._database.call(
+            _changes_since,
+            [job_id for job_id, _ in asked],
+            self._looked_at if all_seen else None,
+            self._live,
+        )
+        if found is None:
+            return
+        self._looked_at = mark
         for job_id, watched in asked:
             change, before = found.get(job_id), watched.seen
             if change != before:
@@ -143,6 +157,19 @@ class Subscription:
         await self.changed.wait()
         self.changed.clear()
         return self.found
+
+
+def _changes_since(
+    database: JobDatabase, job_ids: list[str], mark: object, live: LiveJobs
+) -> tuple[object, dict[str, Change] | None]:
+    """The database's mark now, and the jobs' changes; None: it is still `mark`, so they are too."""
+    now = database.mark()  # first: what is written during the look is found by the next one
+    if now == mark:
+        return now, None
+    found = {job_id: standing.change for job_id, standing in live.of(database, job_ids).items()}
+    if others := [job_id for job_id in job_ids if job_id not in found]:
+        found |= job_lookup.changes(database, others)
+    return now, found
 
 
 def _heard(change: Change | None, before: Change | None) -> Heard:

@@ -15,8 +15,10 @@ from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_eta import Eta, forecast
 
 _HOLDS_S = 1.0
-_SHARE_OF_TIME = 10.0
-"""A forecast holds ten times as long as it took to make; a second at least for jobs it knows."""
+_SHARE_OF_TIME = 0.01
+"""Forecasts for jobs that the latest one knows take no more of it; they hold a second at least."""
+_SHARE_FOR_NEW = 0.1
+"""The same for a job that it does not know yet."""
 _LONGEST_RETRY_S = 60
 _UNKNOWN_RETRY_S = 5
 
@@ -66,13 +68,17 @@ class JobForecasts:
         return min(_LONGEST_RETRY_S, max(1, math.ceil(next_end_s)))
 
     async def _look(self, job_id: str | None) -> _Forecast:
-        async with self._turn:
-            age_s = time.monotonic() - self._latest.made_at
-            known = job_id is None or job_id in self._latest.seen
-            holds_s = _SHARE_OF_TIME * self._latest.cost_s
-            if age_s > (max(_HOLDS_S, holds_s) if known else holds_s):
-                self._latest = await self._database.call(self._make)
-            return self._latest
+        if not self._holds(job_id):
+            async with self._turn:
+                if not self._holds(job_id):
+                    self._latest = await self._database.call(self._make)
+        return self._latest
+
+    def _holds(self, job_id: str | None) -> bool:
+        age_s, cost_s = time.monotonic() - self._latest.made_at, self._latest.cost_s
+        if job_id is None or job_id in self._latest.seen:
+            return age_s <= max(_HOLDS_S, cost_s / _SHARE_OF_TIME)
+        return age_s <= cost_s / _SHARE_FOR_NEW
 
     def _make(self, database: JobDatabase) -> _Forecast:
         began = time.monotonic()

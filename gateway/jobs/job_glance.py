@@ -16,8 +16,10 @@ from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_lookup import Change, change_of, latest_rows, marks
 from gateway.jobs.job_rows import job_of, waits_before, whole_job
 from gateway.jobs.job_tables import jobs
+from gateway.jobs.live_jobs import A_FEW, LiveJobs, Standing
 
 _AT_MOST_EVERY_S = 0.05
+_FOR_MANY_EVERY_S = 0.1
 _MOST_KNOWN = 512
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -54,25 +56,39 @@ _WHOLE = whole_job.where(_ASKED)
 
 
 def glances(
-    database: JobDatabase, job_ids: Collection[str], known: Mapping[str, Glance]
+    database: JobDatabase, job_ids: Collection[str], known: Mapping[str, Glance], live: LiveJobs
 ) -> dict[str, Glance]:
-    """The jobs as they are now, in one consistent view; those that are not there are left out.
+    """The jobs as they are now; those that are not there are left out.
 
-    Of those that have not changed since `known`, the place in line alone is read.
+    Of those that have not changed since `known`, their place in line alone is read.
     """
-    with database.reading() as connection:
-        rows = connection.execute(_POSITIONS, {"job_ids": list(job_ids)}).all()
-        changes = {row.id: change_of(row) for row in rows}
-        unchanged = {
-            job_id: known[job_id].job
-            for job_id, change in changes.items()
-            if job_id in known and known[job_id].change == change
-        }
-        found = unchanged | _whole(connection, changes.keys() - unchanged.keys())
+    standings = live.of(database, job_ids)
+    others = [job_id for job_id in job_ids if job_id not in standings]
+    found = _unchanged(standings, known)
+    if others or len(found) < len(standings):
+        with database.reading() as connection:
+            if others:
+                standings |= _standings(connection, others)
+                found = _unchanged(standings, known)
+            found |= _whole(connection, standings.keys() - found.keys())
+    # What was read later may be newer: one that is gone by then is left out.
     return {
-        row.id: _glance(found[row.id], row.queue_position, changes[row.id])
-        for row in rows
-        if row.id in found  # PostgreSQL's second answer may be newer than the first
+        job_id: _glance(found[job_id], standing.queue_position, standing.change)
+        for job_id, standing in standings.items()
+        if job_id in found
+    }
+
+
+def _standings(connection: sa.Connection, job_ids: list[str]) -> dict[str, Standing]:
+    rows = connection.execute(_POSITIONS, {"job_ids": job_ids})
+    return {row.id: Standing(change_of(row), row.queue_position) for row in rows}
+
+
+def _unchanged(standings: Mapping[str, Standing], known: Mapping[str, Glance]) -> dict[str, Job]:
+    return {
+        job_id: known[job_id].job
+        for job_id, standing in standings.items()
+        if job_id in known and known[job_id].change == standing.change
     }
 
 
@@ -98,7 +114,8 @@ def latest(
 
 
 def _glance(job: Job, position: int | None, change: Change) -> Glance:
-    return Glance(job, position if job.status is JobStatus.QUEUED else None, change)
+    # Put in line again since its place was read, it is about to have its turn.
+    return Glance(job, (position or 0) if job.status is JobStatus.QUEUED else None, change)
 
 
 def _whole(connection: sa.Connection, job_ids: Collection[str]) -> dict[str, Job]:
@@ -110,8 +127,9 @@ def _whole(connection: sa.Connection, job_ids: Collection[str]) -> dict[str, Job
 class JobGlances:
     """Looks for all who ask in this process; what it shows was read after it was asked for."""
 
-    def __init__(self, database: JobDatabase) -> None:
+    def __init__(self, database: JobDatabase, live: LiveJobs) -> None:
         self._database = database
+        self._live = live
         self._waiting: list[tuple[str, asyncio.Future[Glance | None]]] = []
         self._known: OrderedDict[str, Glance] = OrderedDict()
         self._looking: asyncio.Task[None] | None = None
@@ -135,17 +153,21 @@ class JobGlances:
         return seen
 
     async def _look(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                pause_s = self._looked_at + _AT_MOST_EVERY_S - loop.time()
-                if pause_s > 0:
-                    await asyncio.sleep(pause_s)
-                self._looked_at = loop.time()
+                await self._since_the_last_look(_AT_MOST_EVERY_S)
+                if len(self._waiting) > A_FEW:
+                    await self._since_the_last_look(_FOR_MANY_EVERY_S)
+                self._looked_at = asyncio.get_running_loop().time()
                 asked, self._waiting = self._waiting, []
                 await self._answer(asked)
         finally:
             self._looking = None
+
+    async def _since_the_last_look(self, seconds: float) -> None:
+        pause_s = self._looked_at + seconds - asyncio.get_running_loop().time()
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
 
     async def _answer(self, asked: list[tuple[str, asyncio.Future[Glance | None]]]) -> None:
         job_ids = {job_id for job_id, _ in asked}
@@ -153,7 +175,7 @@ class JobGlances:
         found: dict[str, Glance] = {}
         error: Exception | None = None
         try:
-            found = await self._database.call(glances, job_ids, known)
+            found = await self._database.call(glances, job_ids, known, self._live)
         except Exception as problem:  # those who asked raise it
             error = problem
         for job_id, answer in asked:

@@ -35,6 +35,7 @@ from gateway.jobs.job_reporter import JobReporter
 from gateway.jobs.job_rows import ticket_for
 from gateway.jobs.job_upkeep import JobUpkeep
 from gateway.jobs.job_watching import JobWatching, Look
+from gateway.jobs.live_jobs import LiveJobs
 
 __all__ = ["JobLimits", "JobQueue", "JobReporter", "Runner"]
 _HAND_BACK_S = 5.0
@@ -65,9 +66,10 @@ class JobQueue:
         self._engine = engine
         self._limits = limits or JobLimits()
         self._works = works
-        self._changes = JobChanges(database, poll_s=self._limits.poll_s)
+        live = LiveJobs()
+        self._changes = JobChanges(database, live, poll_s=self._limits.poll_s)
         self._line = JobLine(database, engine)
-        self.glances = JobGlances(database)
+        self.glances = JobGlances(database, live)
         self._watching = JobWatching(database, self._changes, self.glances)
         self._execution = JobExecution(
             runner,

@@ -10,30 +10,24 @@ import re
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import RetouchError
 from gateway.http import problem
 from gateway.http.dependencies import Services
-from gateway.http.server_timing import timing_headers
-from gateway.wire.job_view import view_at
+from gateway.wire.job_answers import JobAnswer
 
 _PATH = re.compile(r"/v1/jobs/(job_[0-9a-z]{1,60})")
 
 
-async def job_now(job_id: str, services: Services) -> Response:
+async def job_now(job_id: str, services: Services) -> JobAnswer:
     """The job as it is.
 
     Raises:
         NotFoundError: no such job, or another key's.
         StoreUnavailableError: the job database does not answer.
     """
-    seen = await services.jobs.glance(job_id)
-    view = await view_at(seen.job, seen.queue_position, services.jobs, services.pictures)
-    # Valid as it was made: FastAPI would check it a second time.
-    text = view.model_dump_json()
-    return Response(text, headers=timing_headers(seen.job), media_type="application/json")
+    return await services.answers.of(await services.jobs.glance(job_id))
 
 
 @dataclass(frozen=True)
@@ -57,10 +51,13 @@ class JobPollMiddleware:
             return
         scope["route"] = _Route()
         try:
-            response = await job_now(found[1], scope["app"].state.services)
+            answer = await job_now(found[1], scope["app"].state.services)
         except RetouchError as error:
             response = await problem.retouch_error(Request(scope, receive), error)
-        await response(scope, receive, send)
+            await response(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
 
 def _asks_for_all(scope: Scope) -> bool:

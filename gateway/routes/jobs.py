@@ -121,7 +121,10 @@ async def get_job(job_id: str, services: ServicesDep, wait: Wait = 0) -> Respons
     """The job as it is now, or when it ends."""
     if wait:
         await services.jobs.wait(job_id, timeout_s=wait)
-    return await job_now(job_id, services)
+    answer = await job_now(job_id, services)
+    response = Response(answer.body)
+    response.raw_headers = answer.headers
+    return response
 
 
 @router.post("/{job_id}/cancel")

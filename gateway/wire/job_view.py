@@ -7,6 +7,7 @@ from typing import Any
 from gateway.errors import NotFoundError
 from gateway.jobs.job import Job
 from gateway.jobs.job_desk import JobDesk
+from gateway.jobs.job_eta import Eta
 from gateway.storage.pictures import Pictures
 from gateway.wire.schemas import JobOutput, JobTimings, JobView
 
@@ -20,8 +21,14 @@ async def view_at(
     job: Job, queue_position: int | None, jobs: JobDesk, pictures: Pictures
 ) -> JobView:
     """The same of a job whose place is known."""
+    return view_with(job, queue_position, await jobs.eta(job), await mask_of(job, pictures))
+
+
+def view_with(
+    job: Job, queue_position: int | None, eta: Eta | None, mask: dict[str, Any] | None
+) -> JobView:
+    """The same of a job of which all else is known; `mask`: as `mask_of` says."""
     base = f"/v1/jobs/{job.id}"
-    eta = await jobs.eta(job)
     return JobView(
         id=job.id,
         task=job.task,
@@ -31,8 +38,8 @@ async def view_at(
         step=job.step,
         total_steps=job.total_steps,
         queue_position=queue_position,
-        eta_s=round(eta.p50_s, 1) if eta else None,
-        eta_p90_s=round(eta.p90_s, 1) if eta else None,
+        eta_s=rounded(eta.p50_s) if eta else None,
+        eta_p90_s=rounded(eta.p90_s) if eta else None,
         created_at=job.created_at,
         started_at=job.started_at,
         completed_at=job.completed_at,
@@ -41,7 +48,7 @@ async def view_at(
         parameters=dict(job.request),
         output=[JobOutput(**entry) for entry in job.output],
         preservation=dict(job.preservation) if job.preservation else None,
-        mask=await _mask_view(job, pictures),
+        mask=mask,
         timings=JobTimings(**job.timings),
         warnings=list(job.warnings),
         error={"code": job.error.code, "message": job.error.message} if job.error else None,
@@ -56,7 +63,12 @@ async def view_at(
     )
 
 
-async def _mask_view(job: Job, pictures: Pictures) -> dict[str, Any] | None:
+def rounded(seconds: float) -> float:
+    """As it is shown."""
+    return round(seconds, 1)
+
+
+async def mask_of(job: Job, pictures: Pictures) -> dict[str, Any] | None:
     """How the mask was understood: coverage, box and polarity."""
     mask_id = job.request.get("mask")
     if not mask_id:

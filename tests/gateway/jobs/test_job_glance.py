@@ -15,6 +15,7 @@ from gateway.jobs import job_glance, job_housekeeping, job_lookup, job_store, jo
 from gateway.jobs.job import Fence, JobPriority, JobStatus, NewJob, Ticket
 from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_glance import Glance, JobGlances
+from gateway.jobs.live_jobs import LiveJobs
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -34,7 +35,7 @@ def submit(database: JobDatabase, **fields: object) -> str:
 
 
 def look(database: JobDatabase, *job_ids: str) -> dict[str, Glance]:
-    return job_glance.glances(database, job_ids, {})
+    return job_glance.glances(database, job_ids, {}, LiveJobs())
 
 
 def test_a_glance_is_the_job_and_its_place(database: JobDatabase) -> None:
@@ -69,7 +70,9 @@ def test_an_unknown_job_is_left_out(database: JobDatabase) -> None:
 def test_every_change_of_a_job_is_seen(database: JobDatabase) -> None:
     job_id = submit(database)
     known = look(database, job_id)
-    assert job_glance.glances(database, [job_id], known)[job_id].job is known[job_id].job
+    assert (
+        job_glance.glances(database, [job_id], known, LiveJobs())[job_id].job is known[job_id].job
+    )
     changes: list[Callable[[], object]] = [
         lambda: job_store.begin(database, Ticket(job_id, 1, "m", 0), "w", max_attempts=3),
         lambda: job_store.record(database, Fence(job_id, 1, 1), "progress", {}, step=1),
@@ -80,10 +83,10 @@ def test_every_change_of_a_job_is_seen(database: JobDatabase) -> None:
     for change in changes:
         before = known[job_id].job
         change()
-        known = job_glance.glances(database, [job_id], known)
+        known = job_glance.glances(database, [job_id], known, LiveJobs())
         assert known[job_id].job == job_lookup.get(database, job_id) != before
     job_store.delete(database, job_id)
-    assert not job_glance.glances(database, [job_id], known)
+    assert not job_glance.glances(database, [job_id], known, LiveJobs())
 
 
 class Counted(JobDatabase):
@@ -106,7 +109,7 @@ def counted(tmp_path: Path, database: JobDatabase) -> Iterator[Counted]:
 
 async def test_many_who_ask_share_a_look(counted: Counted) -> None:
     ids = [submit(counted) for _ in range(5)]
-    glances = JobGlances(counted)
+    glances = JobGlances(counted, LiveJobs())
     seen = await asyncio.gather(*(glances.glance(ids[n % 5]) for n in range(100)))
     assert [glance.job.id for glance in seen] == ids * 20
     assert counted.looks == 1
@@ -114,7 +117,7 @@ async def test_many_who_ask_share_a_look(counted: Counted) -> None:
 
 async def test_what_is_shown_was_read_after_it_was_asked_for(counted: Counted) -> None:
     job_id = submit(counted)
-    glances = JobGlances(counted)
+    glances = JobGlances(counted, LiveJobs())
     early = asyncio.create_task(glances.glance(job_id))
     while not counted.looks:  # noqa: ASYNC110
         await asyncio.sleep(0)
@@ -126,7 +129,7 @@ async def test_what_is_shown_was_read_after_it_was_asked_for(counted: Counted) -
 
 async def test_one_who_went_away_takes_nobody_along(counted: Counted) -> None:
     job_id = submit(counted)
-    glances = JobGlances(counted)
+    glances = JobGlances(counted, LiveJobs())
     gone, stays = (asyncio.create_task(glances.glance(job_id)) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
@@ -136,7 +139,7 @@ async def test_one_who_went_away_takes_nobody_along(counted: Counted) -> None:
 @pytest.mark.parametrize("name", ["job_0", "", "job_\0", "\udcff", "x" * 65, "job_1' OR 1=1"])
 async def test_an_unknown_job_is_not_found(counted: Counted, name: str) -> None:
     job_id = submit(counted)
-    glances = JobGlances(counted)
+    glances = JobGlances(counted, LiveJobs())
     found, missed = await asyncio.gather(
         glances.glance(job_id), glances.glance(name), return_exceptions=True
     )
@@ -145,7 +148,7 @@ async def test_an_unknown_job_is_not_found(counted: Counted, name: str) -> None:
 
 
 async def test_a_database_that_is_away_is_told_to_all(tmp_path: Path) -> None:
-    glances = JobGlances(JobDatabase("postgresql://u:p@127.0.0.1:1/none"))
+    glances = JobGlances(JobDatabase("postgresql://u:p@127.0.0.1:1/none"), LiveJobs())
     asked = (glances.glance(f"job_{n}") for n in range(3))
     said = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(error) for error in said] == [StoreUnavailableError] * 3

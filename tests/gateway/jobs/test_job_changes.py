@@ -1,0 +1,125 @@
+"""Those who wait for jobs hear of every change, and cost nothing while there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.jobs import job_store
+from gateway.jobs.job import Fence, JobStatus, Ticket
+from gateway.jobs.job_changes import Heard, JobChanges
+from gateway.jobs.job_database import JobDatabase
+from gateway.jobs.live_jobs import LiveJobs
+from tests.gateway.jobs.test_database_mark import cancel_elsewhere, submit
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobDatabase]:
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    if request.param == "postgres":
+        url = request.getfixturevalue("private_postgres").url(f"c{uuid.uuid4().hex}")
+    with ThreadPoolExecutor(4) as threads:
+        database = JobDatabase(url, executor=threads)
+        database.prepare()
+        yield database
+    database.close()
+
+
+@pytest.fixture
+async def changes(database: JobDatabase) -> AsyncIterator[JobChanges]:
+    changes = JobChanges(database, LiveJobs(), poll_s=0.01)
+    changes.start()
+    yield changes
+    await changes.stop()
+
+
+@contextmanager
+def counted_looks() -> Iterator[list[str]]:
+    """Statements that read jobs, while the context is open."""
+    found: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "retouch_jobs" in statement:
+            found.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+async def test_every_change_elsewhere_is_heard_of(
+    database: JobDatabase, changes: JobChanges
+) -> None:
+    job_id = submit(database)
+    other = JobDatabase(database.url)
+    fence = Fence(job_id, 1, 1)
+    made = [
+        lambda: job_store.begin(other, Ticket(job_id, 1, "m", 0), "w", max_attempts=3),
+        lambda: job_store.record(other, fence, "progress", {}, step=1),
+        lambda: job_store.record(other, fence, "progress", {}, step=2),
+        lambda: job_store.put_in_line_again(other, job_id),
+        lambda: job_store.end(other, job_id, JobStatus.CANCELED),
+        lambda: job_store.delete(other, job_id),
+    ]
+    with changes.subscription(job_id, least=Heard.PROGRESS) as mine:
+        async with asyncio.timeout(20):
+            await mine.wait()  # how it is
+            for change in made:
+                await asyncio.sleep(0.05)  # looks that find nothing
+                await asyncio.to_thread(change)
+                await mine.wait()
+    other.close()
+
+
+async def test_a_change_by_another_process_is_heard_of(
+    database: JobDatabase, changes: JobChanges
+) -> None:
+    job_id = submit(database)
+    with changes.subscription(job_id, least=Heard.END) as mine:
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(cancel_elsewhere, database.url, job_id)
+        async with asyncio.timeout(20):
+            found = await mine.wait()
+    assert found is not None
+    assert found.status is JobStatus.CANCELED
+
+
+async def test_one_who_comes_while_nothing_changes_is_told_how_it_is(
+    database: JobDatabase, changes: JobChanges
+) -> None:
+    first, second = submit(database), submit(database)
+    async with asyncio.timeout(20):
+        with changes.subscription(first, least=Heard.PROGRESS) as early:
+            await early.wait()
+            await asyncio.sleep(0.05)
+            with changes.subscription(second, least=Heard.PROGRESS) as late:
+                found = await late.wait()
+    assert found is not None
+    assert found.status is JobStatus.QUEUED
+
+
+async def test_those_who_wait_cost_nothing_while_nothing_changes(
+    database: JobDatabase, changes: JobChanges
+) -> None:
+    ids = [submit(database) for _ in range(20)]
+    with ExitStack() as stack:
+        waiting = [
+            stack.enter_context(changes.subscription(job_id, least=Heard.PROGRESS))
+            for job_id in ids
+        ]
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(subscription.wait() for subscription in waiting))
+        with counted_looks() as looks:
+            await asyncio.sleep(0.5)
+    # One may be under way; PostgreSQL itself commits something now and then, to clean up.
+    assert len(looks) <= 5
