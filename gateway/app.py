@@ -12,6 +12,7 @@ from gateway.http.edge import Edge
 from gateway.inference import InferenceBackend
 from gateway.jobs.job_engine import JobEngine
 from gateway.playground.pages import add_playground
+from gateway.process.processor_turns import loop_first
 from gateway.reference.page import add_reference
 from gateway.routes import (
     files,
@@ -54,7 +55,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings, edge, backend=backend, engine=engine, works=works) as services:
+        kept_up = running(settings, edge, backend=backend, engine=engine, works=works)
+        async with loop_first(real_time=settings.real_time_loop), kept_up as services:
             app.state.services = services
             yield
 

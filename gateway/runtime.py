@@ -26,7 +26,7 @@ from gateway.observability.job_watch import watched
 from gateway.openai_images.attachments import Attachments
 from gateway.painting.generation import Painter
 from gateway.painting.saved_states import SavedStates
-from gateway.process.processor_turns import give_way, go_first
+from gateway.process.processor_turns import give_way
 from gateway.settings import Settings
 from gateway.storage.file_removals import FileRemovals
 from gateway.storage.image_store import ImageStore
@@ -63,7 +63,6 @@ async def running(
         engine: what keeps the line of jobs; by default the one in the job database.
         works: whether jobs run here.
     """
-    _share_processors()
     server = None
     if backend is None and settings.triton_url is None:
         server = await asyncio.to_thread(start_triton, settings)
@@ -101,15 +100,6 @@ async def running(
             await supervisor.stop()
             await used.close()
             await asyncio.to_thread(edge.close)
-
-
-def _share_processors() -> None:
-    """The running loop's thread first; what it hands to `asyncio.to_thread` comes after it."""
-    go_first()
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(
-        ThreadPoolExecutor(thread_name_prefix="asyncio", initializer=give_way)
-    )
 
 
 @asynccontextmanager

@@ -56,6 +56,12 @@ class Settings(BaseSettings):
         "e.g. async+redis://host, for several gateways that count together.",
     )
 
+    real_time_loop: bool = Field(
+        True,
+        description="Where the system allows it, the event loop's thread goes before all usual "
+        "ones (SCHED_RR, priority 1).",
+    )
+
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="auto: text on a terminal, JSON lines elsewhere."
     )

@@ -8,6 +8,7 @@ import signal
 
 from gateway.http.edge import Edge
 from gateway.process.event_loop import run
+from gateway.process.processor_turns import loop_first
 from gateway.runtime import running
 from gateway.settings import Settings
 
@@ -24,7 +25,8 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings, Edge.of(settings)):
+    first = loop_first(real_time=settings.real_time_loop)
+    async with first, running(settings, Edge.of(settings)):
         logger.info("worker %s is at work", settings.worker_id)
         await stop.wait()
         logger.info("worker %s drains", settings.worker_id)

@@ -50,6 +50,11 @@ class Naps:
                 self.busy_ms.append((busy_now - busy) / 1e6)
                 self.queued_ms.append((queued_now - queued) / 1e6)
 
+    def rest_ms(self) -> list[float]:
+        """Late for neither: the interpreter's lock, held by another thread, and the timer."""
+        parts = zip(self.late_ms, self.queued_ms, self.busy_ms, strict=True)
+        return [max(0.0, late - queued - busy) for late, queued, busy in parts]
+
     def taken(self) -> Naps:
         """What was noted since the last time."""
         seen = Naps(self.late_ms, self.queued_ms, self.busy_ms)
@@ -91,6 +96,7 @@ def lateness_rows(when: str, loop: Naps, beside: Naps) -> list[list[str]]:
         f"event loop, {when}": loop.late_ms,
         "- meanwhile without a processor": loop.queued_ms,
         "- meanwhile at work": loop.busy_ms,
+        "- the rest, mostly the interpreter's lock": loop.rest_ms(),
         f"a process that does nothing else, {when}": beside.late_ms,
     }
     return [
