@@ -22,6 +22,7 @@ from gateway.commands.picture_commands import app as picture_commands
 from gateway.http.http_server import server_options
 from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
 from gateway.observability.logs import set_up_logs
+from gateway.process.freed_memory import keep_freed_memory
 from gateway.process.image_work import keep_opencv_to_one_thread
 from gateway.process.interpreter import settle_memory, share_time
 from gateway.settings import Settings
@@ -88,6 +89,7 @@ def _prepare_process(settings: Settings) -> None:
     set_up_logs(settings.log_format)
     share_time()
     keep_opencv_to_one_thread()
+    keep_freed_memory()
 
 
 @app.command()

@@ -2,13 +2,14 @@
 
 Each of its queue threads reads the queue's settings, the application's version and the line anew,
 ten times a second: 2 ms of processor time, whether there is work or not. Here one prepared question
-goes first, and the settings are read once a second. There is no public hook for that: these are
-methods of the release that is pinned.
+goes first, and settings and version are read once a second. There is no public hook for that: these
+are methods of the release that is pinned.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,22 +24,31 @@ def spare_empty_looks(system: Any) -> None:
     Args:
         system: its system database, whose methods are replaced.
     """
-    full_look, read_settings = system.start_queued_workflows, system.get_queue
-    waits = _Waits(system)
-    known: dict[str, tuple[float, Any]] = {}
+    full_look, waits = system.start_queued_workflows, _Waits(system)
 
     def look(queue: Any, *args: Any, **options: Any) -> Any:
         return full_look(queue, *args, **options) if waits.anything_in(queue.name) else ([], None)
 
-    def settings(name: str, **options: Any) -> Any:
+    system.start_queued_workflows = look
+    system.get_queue = _read_seldom(system.get_queue)
+    system._is_latest_version = _read_seldom(system._is_latest_version)
+
+
+def _read_seldom(read: Callable[..., Any]) -> Callable[..., Any]:
+    """As `read`, from what it found by the same name when that was not long ago.
+
+    Anew where nothing was there, and with options: they change what is to be found.
+    """
+    known: dict[str, tuple[float, Any]] = {}
+
+    def reading(name: str, *args: Any, **options: Any) -> Any:
         read_at, found = known.get(name, (0.0, None))
         if found is None or options or time.monotonic() - read_at > SETTINGS_GOOD_FOR_S:
-            found = read_settings(name, **options)
+            found = read(name, *args, **options)
             known[name] = time.monotonic(), found
         return found
 
-    system.start_queued_workflows = look
-    system.get_queue = settings
+    return reading
 
 
 class _Waits:

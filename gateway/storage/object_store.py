@@ -19,6 +19,7 @@ from obstore.exceptions import NotFoundError as ObjectNotFoundError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from gateway.errors import StorageFullError, StoreUnavailableError
+from gateway.storage.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 _GONE = (ObjectNotFoundError, FileNotFoundError)
@@ -212,8 +213,10 @@ class ObjectStore:
         return [_modified(f"{self._folder}/{key}") if self._folder else None for key in keys]
 
     def _put_here(self, key: str, data: bytes, *, create: bool) -> bool:
-        mode: Literal["create", "overwrite"] = "create" if create else "overwrite"
         with self._writing(create=create):
+            if self._folder is not None:
+                return write_whole(self._folder / key, data, create=create)
+            mode: Literal["create", "overwrite"] = "create" if create else "overwrite"
             try:
                 obstore.put(self._store, key, data, mode=mode, use_multipart=False)
             except AlreadyExistsError:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from obstore.exceptions import BaseError
 from obstore.store import MemoryStore
 
 from gateway.errors import NotFoundError
@@ -157,7 +156,7 @@ def records(folder: Path) -> list[Path]:
 
 async def test_there_is_no_record_before_the_content(tmp_path: Path) -> None:
     store, data = ImageStore.in_folder(tmp_path), bytes(10_000)
-    with files_up_to(5_000), pytest.raises(BaseError):
+    with files_up_to(5_000), pytest.raises(OSError, match="too large"):
         await put(store, data)
     assert records(tmp_path) == []
     image = await put(store, data)
