@@ -5,7 +5,6 @@ JPEG and plain PNG take fast decoders; everything else, and every header, goes t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -25,6 +24,7 @@ from preprocessing.colour import (
     turn_upright,
     turned,
 )
+from preprocessing.decoded_image import DecodedImage, GreyImage
 from preprocessing.errors import ImageRejectedError
 from preprocessing.image_header import (
     DEFAULT_LIMITS,
@@ -40,8 +40,10 @@ from preprocessing.png_writer import write_png
 
 __all__ = [
     "DecodedImage",
+    "GreyImage",
     "ImageHeader",
     "ImageLimits",
+    "decode_grey",
     "decode_image",
     "decode_mask",
     "encode_jpeg",
@@ -60,29 +62,16 @@ _MAX_PNG_CHUNKS = 10_000
 _MOST_TURNS = 0.02  # black to white or back, per pixel; above, the other writer is faster
 
 
-@dataclass(frozen=True, eq=False)
-class DecodedImage:
-    """A picture ready for work."""
+def decode_grey(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> GreyImage | None:
+    """Decode a PNG of grey levels alone; None for any other file.
 
-    pixels: Image
-    """Upright sRGB; transparent parts composited on white."""
-    alpha: Plane | None
-    """255 = opaque; None where the file has no alpha channel."""
-    header: ImageHeader
-    warnings: tuple[str, ...]
-    """Sentences on what was left out or changed."""
-    grey: Plane | None = None
-    """Of a PNG of grey levels alone: they, as `decode_layers` gives them."""
-
-    @property
-    def width(self) -> int:
-        """Pixels per row, upright."""
-        return self.pixels.shape[1]
-
-    @property
-    def height(self) -> int:
-        """Rows, upright."""
-        return self.pixels.shape[0]
+    Raises:
+        ImageRejectedError: as `decode_image`.
+    """
+    if not _is_plain_png(data, _GREY):
+        return None
+    opened, header = open_image(data, limits)
+    return _grey_of(data, opened, header)
 
 
 def decode_image(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> DecodedImage:
@@ -95,10 +84,9 @@ def decode_image(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> DecodedIm
     """
     opened, header = open_image(data, limits)
     with reading(header.format):
-        has_profile = bool(opened.info.get("icc_profile"))
-        grey = None if has_profile else _fast_grey(data, opened, header)
+        grey = _grey_of(data, opened, header)
         if grey is not None:
-            return DecodedImage(_rgb(grey), None, header, (), grey)
+            return grey.in_colours()
         pixels = fast_pixels(data, opened, header)
         if pixels is None:
             opened.load()
@@ -214,6 +202,14 @@ def fast_pixels(data: bytes, opened: ImageFile, header: ImageHeader) -> Image | 
     return _promised(pixels, (opened.height, opened.width, 3))
 
 
+def _grey_of(data: bytes, opened: ImageFile, header: ImageHeader) -> GreyImage | None:
+    if opened.info.get("icc_profile"):
+        return None
+    with reading(header.format):
+        grey = _fast_grey(data, opened, header)
+    return None if grey is None else GreyImage(grey, header)
+
+
 def _fast_grey(data: bytes, opened: ImageFile, header: ImageHeader) -> Plane | None:
     """As `fast_pixels` for a PNG of grey levels, which most masks are; such a PNG is upright."""
     if header.format != "png" or not _is_plain_png(data, _GREY):
@@ -263,10 +259,6 @@ def _compose(
         return DecodedImage(pixels, alpha, header, notes)
     notes += ("Transparent parts were composited on white.",)
     return DecodedImage(over(pixels, alpha, 255), alpha, header, notes)
-
-
-def _rgb(grey: Plane) -> Image:
-    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def _bgr(pixels: Image) -> Image:

@@ -15,7 +15,7 @@ from gateway.rejections import rejections
 from gateway.storage.image_store import BegunPut, ImageStore, NewImage, StoredImage
 from preprocessing import codec, masks
 from preprocessing.arrays import Image, Mask, Plane
-from preprocessing.codec import DecodedImage
+from preprocessing.codec import DecodedImage, GreyImage
 from preprocessing.crop import Box
 from preprocessing.image_header import ImageLimits
 
@@ -40,7 +40,7 @@ class Pictures:
         self.store = store
         self.limits = limits
         self._cache_bytes = cache_bytes
-        self._recent: OrderedDict[str, DecodedImage] = OrderedDict()
+        self._recent: OrderedDict[str, DecodedImage | GreyImage] = OrderedDict()
         """Pixels of the pictures used last: an upload is followed by its first click."""
         self._recent_levels: OrderedDict[str, Plane] = OrderedDict()
         """The masks used last: a job looks at its mask three times."""
@@ -58,9 +58,9 @@ class Pictures:
         Raises:
             RetouchError: it cannot be read, or is over a limit; nothing was kept.
         """
-        decoded, begun = await image_work(self._begin_taking_in, data, pointer)
+        read, begun = await image_work(self._begin_taking_in, data, pointer)
         (stored,) = await self.store.end_put(begun)
-        self._remember(stored.id, decoded)
+        self._remember(stored.id, read)
         return stored
 
     async def resolve(self, reference: str, *, pointer: str | None = None) -> StoredImage:
@@ -72,12 +72,18 @@ class Pictures:
 
     async def decoded(self, image_id: str) -> DecodedImage:
         """Pixels of a stored picture, upright RGB; not to be written to."""
-        if image_id in self._recent:
+        recent = self._recent.get(image_id)
+        if recent is not None:
             await self.store.require_visible(image_id)
-            self._recent.move_to_end(image_id)
-            return self._recent[image_id]
-        data = await self.store.content(image_id)
-        decoded = await image_work(self._decode, data, None)
+        if isinstance(recent, DecodedImage):
+            if image_id in self._recent:
+                self._recent.move_to_end(image_id)
+            return recent
+        if recent is not None:
+            decoded = await image_work(recent.in_colours)
+        else:
+            data = await self.store.content(image_id)
+            decoded = await image_work(self._decode, data, None)
         self._remember(image_id, decoded)
         return decoded
 
@@ -154,21 +160,23 @@ class Pictures:
         self._extents.pop(image_id, None)
         await self.store.delete(image_id)
 
-    def _begin_taking_in(self, data: bytes, pointer: str | None) -> tuple[DecodedImage, BegunPut]:
+    def _begin_taking_in(
+        self, data: bytes, pointer: str | None
+    ) -> tuple[DecodedImage | GreyImage, BegunPut]:
         """In the thread that decodes it, which has it at hand."""
-        decoded = self._decode(data, pointer)
+        read = self._decode_grey(data, pointer) or self._decode(data, pointer)
         new = NewImage(
             data=data,
-            width=decoded.width,
-            height=decoded.height,
-            format=decoded.header.format,
-            warnings=decoded.warnings,
+            width=read.width,
+            height=read.height,
+            format=read.header.format,
+            warnings=read.warnings,
         )
-        return decoded, self.store.begin_put([new])
+        return read, self.store.begin_put([new])
 
-    def _remember(self, image_id: str, decoded: DecodedImage) -> None:
-        self._recent[image_id] = decoded
-        while sum(entry.pixels.nbytes for entry in self._recent.values()) > self._cache_bytes:
+    def _remember(self, image_id: str, read: DecodedImage | GreyImage) -> None:
+        self._recent[image_id] = read
+        while sum(entry.nbytes for entry in self._recent.values()) > self._cache_bytes:
             self._recent.popitem(last=False)
 
     def _remember_levels(self, image_id: str, levels: Plane) -> None:
@@ -179,6 +187,10 @@ class Pictures:
     def _decode(self, data: bytes, pointer: str | None) -> DecodedImage:
         with rejections(pointer):
             return codec.decode_image(data, self.limits)
+
+    def _decode_grey(self, data: bytes, pointer: str | None) -> GreyImage | None:
+        with rejections(pointer):
+            return codec.decode_grey(data, self.limits)
 
     def _decode_mask(self, data: bytes, pointer: str) -> Plane:
         with rejections(pointer):

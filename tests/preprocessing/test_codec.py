@@ -6,7 +6,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from preprocessing import codec
-from preprocessing.codec import decode_image, decode_mask
+from preprocessing.codec import decode_grey, decode_image, decode_mask
+from preprocessing.errors import ImageRejectedError
 from tests import odd_pictures
 from tests.preprocessing.pictures import (
     ASTRONAUT,
@@ -51,6 +52,39 @@ def test_a_grey_png_is_a_mask_and_a_picture(options):
     file = encode(levels, "PNG", **options)
     np.testing.assert_array_equal(decode_mask(file), levels)
     np.testing.assert_array_equal(decode_image(file).pixels, np.dstack([levels] * 3))
+
+
+def test_a_grey_png_can_be_had_without_its_colours():
+    file = encode(ASTRONAUT[..., 1], "PNG")
+    grey, decoded = decode_grey(file), decode_image(file)
+    np.testing.assert_array_equal(grey.grey, ASTRONAUT[..., 1])
+    np.testing.assert_array_equal(grey.in_colours().pixels, decoded.pixels)
+    assert (grey.width, grey.height, grey.header) == (200, 160, decoded.header)
+    assert decoded.grey is not None
+    assert 3 * grey.nbytes == decoded.nbytes
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        encode(ASTRONAUT, "PNG"),
+        encode(ASTRONAUT[..., 1], "JPEG"),
+        encode(ASTRONAUT[..., 1], "PNG", transparency=3),
+        encode(ASTRONAUT[..., 1], "PNG", icc_profile=swapped_profile()),
+    ],
+    ids=["colours", "JPEG", "transparent level", "profile"],
+)
+def test_what_is_not_grey_levels_alone_is_left_to_others(file):
+    assert decode_grey(file) is None
+    assert decode_image(file).grey is None
+
+
+def test_a_damaged_grey_png_is_refused_as_any_other():
+    file = encode(ASTRONAUT[..., 1], "PNG")
+    damaged = file[:-300] + bytes(200) + file[-100:]
+    for decode in (decode_grey, decode_image):
+        with pytest.raises(ImageRejectedError, match="cannot be decoded"):
+            decode(damaged)
 
 
 def test_a_grey_png_with_one_transparent_level_is_composited():
