@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar
 
+# By whose threads large parts are spooled; the first of them would import it on the event loop.
+import anyio._backends._asyncio  # noqa: F401
 from fastapi import Request
 from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
