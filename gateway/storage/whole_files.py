@@ -1,8 +1,7 @@
 """Files that appear whole or not at all, whoever else writes the same one.
 
 As the object store's own library writes them, names included, so that its listings pass over what a
-write left behind that was killed; from here, since there a thread of its own does it, at twice the
-processor time.
+write left behind that was killed. From here it needs no other thread to do it.
 """
 
 from __future__ import annotations
