@@ -1,10 +1,11 @@
 """Keeps the model server alive: starts it, loads models, sends canaries, mends what died.
 
-A killed model process is never restarted by Triton, and its ready probe stays green; only a
-canary tells. Then: unload and load the model; if that fails twice in a row, restart the server.
-A server that exited is restarted at once. A model that never answered is loaded again and again,
-but the server is not restarted for it: a repository may lack it. One that has no version there is
-left alone until it was promoted. With an external Triton only the canaries are sent.
+A killed model process is never restarted by Triton, and its ready probe stays green. A canary
+tells, or, where a model has several processes, a look at them twice a second. Then: unload and
+load the model; if that fails twice in a row, restart the server. A server that exited is restarted
+at once. A model that never answered is loaded again and again, but the server is not restarted for
+it: a repository may lack it. One that has no version there is left alone until it was promoted.
+With an external Triton only the canaries are sent.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +23,7 @@ from pathlib import Path
 from gateway.errors import RetouchError
 from gateway.inference import InferenceBackend, ModelHealth
 from gateway.model_catalog import ModelCatalog
+from gateway.triton.model_processes import ModelProcesses, processes_of
 from gateway.triton.triton_errors import NO_VERSION
 from gateway.triton.triton_server import TritonServer
 
@@ -28,10 +32,14 @@ _TRIES_BEFORE_RESTART = 2
 _SLOW_ROUNDS_BEFORE_RELOAD = 12
 """A stage at work on a large picture leaves canaries waiting; reloading it would fail its jobs.
 With the default timeout of 10 s a model that hangs is reloaded after two minutes."""
+_LOOK_S = 0.5
+"""Time between two looks at the processes; one takes 5 ms."""
+_EXCHANGE_S = 0.5
+"""The instances of a model that is unloaded or loaded end and begin one after the other."""
 
 
 class TritonSupervisor:
-    """One background task that watches a backend and, when it is ours, its server.
+    """Background tasks that watch a backend and, when it is ours, its server.
 
     `card` is a file that says where our server listens and which process it is.
     """
@@ -49,6 +57,7 @@ class TritonSupervisor:
         self._backend = backend
         self.catalog = catalog
         self._server = server
+        self._processes = ModelProcesses()
         self._card = card
         self._interval_s = interval_s
         self._timeout_s = timeout_s
@@ -60,19 +69,23 @@ class TritonSupervisor:
         """Models of which the repository has no version."""
         self._proven: set[str] = set()
         """Models that have answered a canary."""
-        self._task: asyncio.Task[None] | None = None
+        self._mending = asyncio.Lock()
+        """Held while models are unloaded and loaded."""
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to watch; models load in the background."""
         self._write_card()
-        self._task = asyncio.create_task(self._watch(), name="triton-supervisor")
+        self._tasks = [asyncio.create_task(self._watch(), name="triton-supervisor")]
+        if self._server is not None:
+            watch = self._watch_processes(self._server)
+            self._tasks.append(asyncio.create_task(watch, name="triton-processes"))
 
     async def stop(self) -> None:
         """Stop watching, then stop the server when it is ours."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._server is not None:
             await asyncio.to_thread(self._server.stop)
 
@@ -106,7 +119,8 @@ class TritonSupervisor:
         left_alone = self._unloaded | self._absent
         sick = [e.name for e in health if not e.ready and e.name not in left_alone]
         if self._server is not None and sick:
-            await self._mend(sick)
+            async with self._mending:
+                await self._mend(sick)
         self._reloads = Counter({name: self._reloads[name] for name in sick})
 
     async def _health(self) -> list[ModelHealth]:
@@ -121,6 +135,41 @@ class TritonSupervisor:
             return health
         again = {entry.name: entry for entry in await self._check_all() if not entry.slow}
         return [again.get(entry.name, entry) for entry in health]
+
+    async def _watch_processes(self, server: TritonServer) -> None:
+        """Load models anew that lost a process; their canaries may be answered by another one."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                bereaved = await self._bereaved(server)
+                if bereaved:
+                    await asyncio.sleep(_EXCHANGE_S)
+                    bereaved &= await self._bereaved(server)
+                for name in sorted(bereaved & self._proven - self._unloaded):
+                    await self._exchange(server, name)
+            except Exception:
+                logger.exception("watching failed", extra={"event": "watch"})
+
+    async def _bereaved(self, server: TritonServer) -> set[str]:
+        if server.pid is None:
+            return set()
+        return await asyncio.to_thread(self._processes.bereaved, server.pid)
+
+    async def _exchange(self, server: TritonServer, name: str) -> None:
+        logger.warning("%s lost a process", name, extra={"event": "process_lost", "model": name})
+        async with self._mending:
+            old = await asyncio.to_thread(processes_of, name, server.pid or 0)
+            self._processes.forget(name)
+            try:
+                await self._backend.unload(name)
+                await self._backend.load(name)
+            except RetouchError as error:
+                logger.warning("%s: %s", name, error.message, extra={"event": "model_load_failed"})
+        await asyncio.sleep(_EXCHANGE_S)
+        # Triton keeps them where it still counts a request of the one that died.
+        for pid in old & await asyncio.to_thread(processes_of, name, server.pid or 0):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _with_patience(self, entry: ModelHealth) -> ModelHealth:
         """A model that is slow stays what it was, until it has been slow for too long."""

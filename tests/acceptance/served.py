@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import tritonclient.grpc as triton
 
+from gateway.triton.model_processes import processes_of
 from tests.served_logs import WATCHED
 
 START_TIMEOUT_S = 180.0
@@ -83,17 +84,13 @@ class Served:
 
     def stub_of(self, model: str) -> int:
         """Process of a model's Python stub."""
-        group = os.getpgid(self.triton["pid"])
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-                if os.getpgid(int(folder.name)) != group or len(words) < 2:
-                    continue
-            except OSError:
-                continue
-            if f"/{model}/".encode() in words[1] and b"stub" in words[0]:
-                return int(folder.name)
-        raise AssertionError(f"no stub of {model} runs")
+        return min(self.stubs_of(model))
+
+    def stubs_of(self, model: str) -> set[int]:
+        """Processes of a model's instances."""
+        stubs = processes_of(model, os.getpgid(self.triton["pid"]))
+        assert stubs, f"no stub of {model} runs"
+        return stubs
 
     def submit(self, **job: Any) -> dict[str, Any]:
         answer = self.http.post("/v1/jobs", json=job)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from export_scripts.demo_scenes import draw_scene
+from gateway.triton.model_processes import processes_of
 from gateway.triton.process_group import group_members
 from preprocessing.codec import encode_png
 from tests.acceptance.served import Served, eventually
@@ -50,7 +51,8 @@ def test_a_job_outlives_a_killed_model_process(gateway: Served, model: str) -> N
 
 @pytest.mark.timeout(420)
 def test_a_killed_segmenter_is_replaced(gateway: Served) -> None:
-    os.kill(gateway.stub_of("fastsam"), signal.SIGKILL)
+    for stub in gateway.stubs_of("fastsam"):
+        os.kill(stub, signal.SIGKILL)
     image = gateway.upload(encode_png(draw_scene(77, 200).image))
     answer = gateway.http.post("/v1/masks", json={"image": image, "everything": True})
     assert answer.status_code in (502, 503)
@@ -60,6 +62,25 @@ def test_a_killed_segmenter_is_replaced(gateway: Served) -> None:
         lambda: gateway.http.post("/v1/masks", json=body).status_code == 200,
         timeout_s=RECOVERS_WITHIN_S,
     )
+
+
+@pytest.mark.timeout(420)
+def test_one_of_two_segmenters_is_missed_though_the_other_answers(gateway: Served) -> None:
+    gateway.wait_ready(RECOVERS_WITHIN_S)
+    before = gateway.stubs_of("fastsam")
+    assert len(before) == 2
+    os.kill(min(before), signal.SIGKILL)
+
+    def are_two_others() -> bool:
+        now = processes_of("fastsam", gateway.triton["pid"])
+        return len(now) == 2 and not now & before
+
+    eventually(are_two_others, timeout_s=RECOVERS_WITHIN_S)
+    gateway.wait_ready(RECOVERS_WITHIN_S)
+    for seed in (78, 79, 80):
+        image = gateway.upload(encode_png(draw_scene(seed, 200).image))
+        body = {"image": image, "everything": True}
+        assert gateway.http.post("/v1/masks", json=body).status_code == 200
 
 
 @pytest.mark.timeout(420)
