@@ -36,6 +36,8 @@ _LOOK_S = 0.5
 """Time between two looks at the processes; one takes 5 ms."""
 _EXCHANGE_S = 0.5
 """The instances of a model that is unloaded or loaded end and begin one after the other."""
+_LEFT_OVER_LOOKS = 20
+"""What the other instances had at work is done by then."""
 
 
 class TritonSupervisor:
@@ -165,9 +167,16 @@ class TritonSupervisor:
                 await self._backend.load(name)
             except RetouchError as error:
                 logger.warning("%s: %s", name, error.message, extra={"event": "model_load_failed"})
-        await asyncio.sleep(_EXCHANGE_S)
-        # Triton keeps them where it still counts a request of the one that died.
-        for pid in old & await asyncio.to_thread(processes_of, name, server.pid or 0):
+        await self._end_left_over(server, name, old)
+
+    async def _end_left_over(self, server: TritonServer, name: str, old: set[int]) -> None:
+        """Triton keeps a process while it still counts a request of the one that died."""
+        for _ in range(_LEFT_OVER_LOOKS):
+            await asyncio.sleep(_EXCHANGE_S)
+            old &= await asyncio.to_thread(processes_of, name, server.pid or 0)
+            if not old:
+                return
+        for pid in old:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ OUTPUTS = ("DETECTIONS", "PROTOTYPES", "PROTOTYPE_LEVELS", "IMAGE_SIZE")
 FINE = "PROTOTYPES_FINE"
 """As `export_scripts/fastsam_graph.py` describes them; the last one only for who asks."""
 
+_PASSES = 2
+"""Of a batch at once, on a CPU; while one instance waits for the last of them the other works."""
 _ROWS = 50
 _ROW_TOLERANCES = np.array([0.5] * 4 + [0.01] + [0.05] * 32)
 """Pixels of a box, its score, its coefficients."""
@@ -45,21 +48,33 @@ class FastSamModel:
         properties = {entry.key: entry.value for entry in onnx.load(graph).metadata_props}
         side = int(properties["image_size"])
         picture = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+        passes = _PASSES * _instances(args)
         self._session = open_fastest(
-            graph, args, {"IMAGES": picture}, agree=same_answers, passes=_instances(args)
+            graph, args, {"IMAGES": picture}, agree=same_answers, passes=passes
         )
+        is_cpu = args["model_instance_kind"] != "GPU"
+        self._threads = ThreadPoolExecutor(_PASSES, "fastsam") if is_cpu else None
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """One forward pass for the whole batch."""
+        """One forward pass for the whole dynamic batch; on a CPU, where it saves nothing, each."""
         is_fine = any(FINE in request.requested_output_names() for request in requests)
         names = (*OUTPUTS, FINE) if is_fine else OUTPUTS
         responses: list[Any] = answer_batch(
-            requests, "IMAGES", names, lambda rows: self._session.run(names, {"IMAGES": rows})
+            requests, "IMAGES", names, lambda rows: self._run(names, rows)
         )
         return responses
 
+    def _run(self, names: Sequence[str], rows: npt.NDArray[np.uint8]) -> Any:
+        if self._threads is None or len(rows) == 1:
+            return self._session.run(names, {"IMAGES": rows})
+        frames = [rows[i : i + 1] for i in range(len(rows))]
+        answers = self._threads.map(
+            lambda frame: self._session.run(names, {"IMAGES": frame}), frames
+        )
+        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
+
 
 def _instances(args: Mapping[str, str]) -> int:
-    """Of the model, on each device; each makes one pass at a time."""
+    """Of the model, on each device."""
     groups = json.loads(args["model_config"]).get("instance_group", [])
     return max((int(group.get("count", 1)) for group in groups), default=1)
