@@ -109,22 +109,25 @@ class JobChanges:
                 logger.exception("watching jobs failed", extra={"event": "job_watch"})
 
     async def _ask(self) -> None:
-        asked = list(self._watched.items())
-        all_seen = all(watched.seen is not None for _, watched in asked)
+        asked = [(job_id, watched, watched.rings) for job_id, watched in self._watched.items()]
+        all_seen = all(watched.seen is not None for _, watched, _ in asked)
         mark, found = await self._database.call(
             _changes_since,
-            [job_id for job_id, _ in asked],
+            [job_id for job_id, _, _ in asked],
             self._looked_at if all_seen else None,
             self._live,
         )
         if found is None:
             return
         self._looked_at = mark
-        for job_id, watched in asked:
+        for job_id, watched, rings in asked:
             change, before = found.get(job_id), watched.seen
             if change != before:
                 watched.seen = change
-                watched.ring(_heard(change, before), change)
+                # Changed by this process since it was read: a worker that has just begun the job
+                # must not take it for another's.
+                is_new = watched.rings == rings
+                watched.ring(_heard(change, before), change if is_new else None)
 
 
 @dataclass(eq=False)

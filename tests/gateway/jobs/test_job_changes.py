@@ -123,3 +123,39 @@ async def test_those_who_wait_cost_nothing_while_nothing_changes(
             await asyncio.sleep(0.5)
     # One may be under way; PostgreSQL itself commits something now and then, to clean up.
     assert len(looks) <= 5
+
+
+class _LateDatabase(JobDatabase):
+    """What was asked reaches who asked only when it may."""
+
+    delivers: asyncio.Event
+    is_read: asyncio.Event
+
+    async def call(self, work: Any, *args: Any, **options: Any) -> Any:
+        """As it does, and then not at once."""
+        found = await super().call(work, *args, **options)
+        self.is_read.set()
+        await self.delivers.wait()
+        return found
+
+
+async def test_a_look_from_before_this_process_changed_the_job_is_not_passed_on(
+    tmp_path: Path,
+) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        database = _LateDatabase(f"sqlite:///{tmp_path}/jobs.db", executor=threads)
+        database.prepare()
+        database.delivers, database.is_read = asyncio.Event(), asyncio.Event()
+        job_id = submit(database)
+        changes = JobChanges(database, LiveJobs(), poll_s=0.01)
+        with changes.subscription(job_id, least=Heard.END):
+            changes.start()
+            await database.is_read.wait()  # in line
+            job_store.begin(database, Ticket(job_id, 1, "m", 0), "w", max_attempts=3)
+            changes.wake(job_id, Heard.CHANGE)
+            with changes.subscription(job_id, least=Heard.CHANGE) as worker:
+                database.delivers.set()
+                async with asyncio.timeout(20):
+                    assert await worker.wait() is None  # whoever hears it looks for himself
+        await changes.stop()
+    database.close()
