@@ -43,7 +43,7 @@ def succeed(gateway: Served, *jobs: dict[str, object], steps: int = STEPS) -> li
 
 def test_steps_of_concurrent_jobs_are_rows_of_few_passes(gateway: Served) -> None:
     succeed(gateway, {"prompt": "warm up"})
-    for attempt in range(5):  # it is 2.9 to 3.6 as processors come and go
+    for attempt in range(12):  # it is 2.8 to 3.6 as processors come and go
         before = metrics(gateway)
         prompts = [f"picture {attempt} {n}" for n in range(8)]
         succeed(gateway, *({"prompt": prompt} for prompt in prompts), steps=LONG)
