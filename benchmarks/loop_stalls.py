@@ -35,9 +35,8 @@ from benchmarks.workloads.naps import LATENESS_HEADERS, Naps, Neighbour, latenes
 from gateway.app import create_app
 from gateway.http.http_server import server_options
 from gateway.process.event_loop import new_event_loop
-from gateway.process.freed_memory import keep_freed_memory
-from gateway.process.image_work import keep_opencv_to_one_thread
-from gateway.process.interpreter import settle_memory, share_time
+from gateway.process.interpreter import settle_memory
+from gateway.process.preparation import prepare_process
 from gateway.settings import Settings
 from gateway.triton.loopback_ports import LOOPBACK, free_ports
 
@@ -48,9 +47,7 @@ _WARM_UP = 32
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     options = _parser().parse_args(arguments)
-    share_time()  # this and the next two as `retouch serve` does
-    keep_opencv_to_one_thread()
-    keep_freed_memory()
+    prepare_process()
     with (
         tempfile.TemporaryDirectory(prefix="retouch-stalls-") as scratch,
         other_process() as load,

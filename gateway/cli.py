@@ -22,9 +22,8 @@ from gateway.commands.picture_commands import app as picture_commands
 from gateway.http.http_server import server_options
 from gateway.keys.setup import KeysMissingError, require_keys_beyond_loopback
 from gateway.observability.logs import set_up_logs
-from gateway.process.freed_memory import keep_freed_memory
-from gateway.process.image_work import keep_opencv_to_one_thread
-from gateway.process.interpreter import settle_memory, share_time
+from gateway.process.interpreter import settle_memory
+from gateway.process.preparation import prepare_process
 from gateway.settings import Settings
 from gateway.worker import work
 from gateway.wrong_settings import wrong_settings
@@ -87,9 +86,7 @@ def worker_alone() -> None:
 
 def _prepare_process(settings: Settings) -> None:
     set_up_logs(settings.log_format)
-    share_time()
-    keep_opencv_to_one_thread()
-    keep_freed_memory()
+    prepare_process()
 
 
 @app.command()

@@ -30,9 +30,8 @@ from gateway.http.http_server import server_options
 from gateway.inference import ModelHealth, PaintEvent, PictureDone, PictureRequest
 from gateway.inference_fake import FakeBackend
 from gateway.process.event_loop import run
-from gateway.process.freed_memory import keep_freed_memory
-from gateway.process.image_work import keep_opencv_to_one_thread
-from gateway.process.interpreter import settle_memory, share_time
+from gateway.process.interpreter import settle_memory
+from gateway.process.preparation import prepare_process
 from gateway.settings import Settings
 from preprocessing.arrays import Image
 
@@ -67,9 +66,7 @@ def _echoed(request: PictureRequest) -> tuple[Image, float]:
 def main() -> None:
     """Serve until terminated."""
     folder = Path(sys.argv[1])
-    share_time()  # this and the next three as `retouch serve` does
-    keep_opencv_to_one_thread()
-    keep_freed_memory()
+    prepare_process()
     backend = EchoBackend()
     settings = Settings(data_dir=folder, canary_interval_s=3600)
     app = create_app(settings, backend=backend)

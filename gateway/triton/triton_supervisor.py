@@ -162,11 +162,7 @@ class TritonSupervisor:
         async with self._mending:
             old = await asyncio.to_thread(processes_of, name, server.pid or 0)
             self._processes.forget(name)
-            try:
-                await self._backend.unload(name)
-                await self._backend.load(name)
-            except RetouchError as error:
-                logger.warning("%s: %s", name, error.message, extra={"event": "model_load_failed"})
+            await self._load_anew(name, unload=True)
         await self._end_left_over(server, name, old)
 
     async def _end_left_over(self, server: TritonServer, name: str, old: set[int]) -> None:
@@ -205,11 +201,14 @@ class TritonSupervisor:
 
     async def _reload(self, name: str) -> None:
         """Unload what may be half dead, then load."""
-        known = self._reloads[name] or any(entry.manifest for entry in self.catalog.models)
+        known = self._reloads[name] > 0 or any(entry.manifest for entry in self.catalog.models)
         self._reloads[name] += 1
         logger.info("loading %s", name, extra={"event": "model_load", "model": name})
+        await self._load_anew(name, unload=known)
+
+    async def _load_anew(self, name: str, *, unload: bool) -> None:
         try:
-            if known:
+            if unload:
                 await self._backend.unload(name)
             await self._backend.load(name)
         except RetouchError as error:

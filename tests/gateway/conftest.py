@@ -161,12 +161,18 @@ def private_postgres() -> Iterator[PrivatePostgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
-    """Stored pictures beside a job database of each kind."""
-    url = f"sqlite:///{tmp_path}/jobs.db"
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a job database of each kind, without tables."""
     if request.param == "postgres":
-        url = request.getfixturevalue("private_postgres").url(f"s{uuid.uuid4().hex}")
-    with open_shelf(tmp_path / "images", url) as opened:
+        server: PrivatePostgres = request.getfixturevalue("private_postgres")
+        return server.url(f"s{uuid.uuid4().hex}")
+    return f"sqlite:///{tmp_path}/jobs.db"
+
+
+@pytest.fixture
+def shelf(store_url: str, tmp_path: Path) -> Iterator[Shelf]:
+    """Stored pictures beside a job database of each kind."""
+    with open_shelf(tmp_path / "images", store_url) as opened:
         yield opened
 
 

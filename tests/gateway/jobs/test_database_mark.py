@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,21 +19,6 @@ from gateway.jobs.job import JobStatus
 from gateway.jobs.job_database import JobDatabase
 job_store.end(JobDatabase(sys.argv[1]), sys.argv[2], JobStatus.CANCELED)
 """
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
-        return request.getfixturevalue("private_postgres").url(f"m{uuid.uuid4().hex}")
-    return f"sqlite:///{tmp_path}/jobs.db"
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[JobDatabase]:
-    database = JobDatabase(url)
-    database.prepare()
-    yield database
-    database.close()
 
 
 def submit(database: JobDatabase) -> str:
@@ -72,8 +54,8 @@ def test_it_changes_with_what_this_process_writes(database: JobDatabase) -> None
     assert all(marks.count(mark) == 1 for mark in marks)
 
 
-def test_it_changes_with_what_another_connection_writes(url: str, database: JobDatabase) -> None:
-    other = JobDatabase(url)
+def test_it_changes_with_what_another_connection_writes(database: JobDatabase) -> None:
+    other = JobDatabase(database.url)
     try:
         job_id, before = submit(database), database.mark()
         job_store.end(other, job_id, JobStatus.CANCELED)
@@ -83,9 +65,9 @@ def test_it_changes_with_what_another_connection_writes(url: str, database: JobD
 
 
 def test_it_changes_when_a_transaction_that_began_before_it_is_committed(
-    url: str, database: JobDatabase
+    database: JobDatabase,
 ) -> None:
-    other = JobDatabase(url)
+    other = JobDatabase(database.url)
     job_id = submit(database)
     job_store.end(database, job_id, JobStatus.CANCELED)
     try:
@@ -99,9 +81,9 @@ def test_it_changes_when_a_transaction_that_began_before_it_is_committed(
         other.close()
 
 
-def test_it_changes_with_what_another_process_writes(url: str, database: JobDatabase) -> None:
+def test_it_changes_with_what_another_process_writes(database: JobDatabase) -> None:
     job_id, before = submit(database), database.mark()
-    cancel_elsewhere(url, job_id)
+    cancel_elsewhere(database.url, job_id)
     assert database.mark() != before
     assert job_lookup.get(database, job_id).status is JobStatus.CANCELED
 

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from gateway.jobs import job_store
 from gateway.jobs.job import Fence, JobStatus, Ticket
 from gateway.jobs.job_changes import Heard, JobChanges
 from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.live_jobs import LiveJobs
+from tests.gateway.jobs.counted_statements import counted_statements
 from tests.gateway.jobs.test_database_mark import cancel_elsewhere, submit
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobDatabase]:
-    url = f"sqlite:///{tmp_path}/jobs.db"
-    if request.param == "postgres":
-        url = request.getfixturevalue("private_postgres").url(f"c{uuid.uuid4().hex}")
+@pytest.fixture
+async def database(store_url: str) -> AsyncIterator[JobDatabase]:
     with ThreadPoolExecutor(4) as threads:
-        database = JobDatabase(url, executor=threads)
+        database = JobDatabase(store_url, executor=threads)
         database.prepare()
         yield database
     database.close()
@@ -39,22 +35,6 @@ async def changes(database: JobDatabase) -> AsyncIterator[JobChanges]:
     changes.start()
     yield changes
     await changes.stop()
-
-
-@contextmanager
-def counted_looks() -> Iterator[list[str]]:
-    """Statements that read jobs, while the context is open."""
-    found: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "retouch_jobs" in statement:
-            found.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 async def test_every_change_elsewhere_is_heard_of(
@@ -119,7 +99,7 @@ async def test_those_who_wait_cost_nothing_while_nothing_changes(
         ]
         async with asyncio.timeout(20):
             await asyncio.gather(*(subscription.wait() for subscription in waiting))
-        with counted_looks() as looks:
+        with counted_statements("retouch_jobs") as looks:
             await asyncio.sleep(0.5)
     # One may be under way; PostgreSQL itself commits something now and then, to clean up.
     assert len(looks) <= 5

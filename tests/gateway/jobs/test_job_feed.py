@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from gateway.errors import StoreUnavailableError
 from gateway.jobs import job_lookup, job_store
@@ -17,6 +15,7 @@ from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_engine_memory import MemoryEngine
 from gateway.jobs.job_queue import JobQueue
 from tests.gateway.held_jobs import HeldJobs, close_queues, make_limits, make_queue, settle, submit
+from tests.gateway.jobs.counted_statements import counted_statements
 
 WATCHERS = 100
 
@@ -25,22 +24,6 @@ WATCHERS = 100
 async def closed() -> AsyncIterator[None]:
     yield
     await close_queues()
-
-
-@contextmanager
-def counted_readings() -> Iterator[list[str]]:
-    """Statements that read events, while the context is open."""
-    found: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.startswith("SELECT") and "FROM retouch_events" in statement:
-            found.append(statement)
-
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 async def seen_by(queue: JobQueue, job: Job, seen: list[JobEvent], *, after: int = 0) -> None:
@@ -54,7 +37,7 @@ async def test_a_change_is_read_once_for_all_who_watch() -> None:
     seen: list[list[JobEvent]] = [[] for _ in range(WATCHERS)]
     watching = [asyncio.create_task(seen_by(queue, job, mine)) for mine in seen]
     await asyncio.sleep(0.1)  # a look or two at what other processes did
-    with counted_readings() as readings:
+    with counted_statements("FROM retouch_events") as readings:
         for step in range(1, 6):
             jobs.step(job, step, 5)
             await asyncio.sleep(0.05)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,6 @@ from gateway.jobs.job import Fence, JobPriority, JobStatus, NewJob, Ticket
 from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_glance import Glance, JobGlances
 from gateway.jobs.live_jobs import LiveJobs
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobDatabase]:
-    url = f"sqlite:///{tmp_path}/jobs.db"
-    if request.param == "postgres":
-        url = request.getfixturevalue("private_postgres").url(f"g{uuid.uuid4().hex}")
-    database = JobDatabase(url)
-    database.prepare()
-    yield database
-    database.close()
 
 
 def submit(database: JobDatabase, **fields: object) -> str:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from gateway.jobs import job_glance, job_lookup, job_store, job_submission
@@ -15,17 +11,6 @@ from gateway.jobs.live_jobs import A_FEW, LiveJobs
 from tests.gateway.jobs.test_database_mark import cancel_elsewhere
 
 PRIORITIES = (JobPriority.INTERACTIVE, JobPriority.BATCH)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobDatabase]:
-    url = f"sqlite:///{tmp_path}/jobs.db"
-    if request.param == "postgres":
-        url = request.getfixturevalue("private_postgres").url(f"l{uuid.uuid4().hex}")
-    database = JobDatabase(url)
-    database.prepare()
-    yield database
-    database.close()
 
 
 @pytest.fixture
