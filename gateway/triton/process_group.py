@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -118,12 +118,27 @@ class ProcessGroup:
                 pass
 
 
-def group_members(group: int) -> list[int]:
-    """Return the ids of the running processes in a process group, zombies excluded."""
-    members = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(its_group) == group and state != "Z":
-                members.append(int(stat.parent.name))
-    return members
+def group_members(group: int, *, among: Iterable[int] | None = None) -> list[int]:
+    """Return the ids of the running processes in a process group, zombies excluded.
+
+    Args:
+        group: its id.
+        among: only these are looked at; None: all.
+    """
+    return [pid for pid in (all_processes() if among is None else among) if _is_in(group, pid)]
+
+
+def all_processes() -> set[int]:
+    """Ids of all on this machine, zombies too; none where there is no `/proc`."""
+    with suppress(OSError):
+        return {int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()}
+    return set()
+
+
+def _is_in(group: int, pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    state, _, its_group = stat.rpartition(b")")[2].split()[:3]
+    return int(its_group) == group and state != b"Z"

@@ -33,7 +33,7 @@ _SLOW_ROUNDS_BEFORE_RELOAD = 12
 """A stage at work on a large picture leaves canaries waiting; reloading it would fail its jobs.
 With the default timeout of 10 s a model that hangs is reloaded after two minutes."""
 _LOOK_S = 0.5
-"""Time between two looks at the processes; one takes 5 ms."""
+"""Time between two looks at the processes."""
 _EXCHANGE_S = 0.5
 """The instances of a model that is unloaded or loaded end and begin one after the other."""
 _LEFT_OVER_LOOKS = 20

@@ -33,7 +33,10 @@ class OnnxSession:
                 f"engine onnx needs {graph.name} in version {graph.parent.name}"
             )
         providers = _providers(args)
-        self._session = onnxruntime.InferenceSession(str(graph), providers=providers)
+        options = onnxruntime.SessionOptions()
+        # Between passes: otherwise threads wait busily for the next one, some 25 ms for each pass.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        self._session = onnxruntime.InferenceSession(str(graph), options, providers=providers)
         if len(providers) > len(self._session.get_providers()):
             raise RuntimeError(
                 "the instance is on a GPU, which this onnxruntime cannot use; "
