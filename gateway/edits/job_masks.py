@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.errors import InvalidRequestError
-from gateway.masks.segmentation import Question, Segmenter
+from gateway.masks.segmentation import Segmenter
+from gateway.masks.smart_masks import Question
 from gateway.process.image_work import image_work
 from gateway.rejections import rejections
 from gateway.storage.image_store import StoredImage

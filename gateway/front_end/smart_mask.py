@@ -9,7 +9,8 @@ import uuid
 from gateway.errors import ImageInvalidError, InvalidRequestError, NotFoundError
 from gateway.front_end.fields import SmartMaskFields, SmartMaskResult
 from gateway.front_end.pictures_in import take_in_base64
-from gateway.masks.segmentation import Question, Segmenter
+from gateway.masks.segmentation import Segmenter
+from gateway.masks.smart_masks import Question
 from gateway.storage.image_store import StoredImage
 from gateway.storage.pictures import Pictures
 from preprocessing import codec

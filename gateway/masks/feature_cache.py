@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-
-class HasBytes(Protocol):
-    """Knows how much memory it holds; instances and arrays do."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes."""
-        ...
-
+from gateway.storage.bounded_memory import BoundedMemory, HasBytes
 
 T = TypeVar("T", bound=HasBytes)
 
@@ -33,19 +24,17 @@ class FeatureCache:
     """Least recently used first out, bounded in bytes; one computation per key at a time."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._entries: OrderedDict[str, Any] = OrderedDict()
+        self._entries: BoundedMemory[Any] = BoundedMemory(max_bytes)
         self._underway: dict[str, asyncio.Task[Any]] = {}
         self.hits = 0
         self.misses = 0
 
     async def get(self, key: str, compute: Callable[[], Awaitable[T]]) -> Cached[T]:
         """The entry of `key`, computed once however many ask for it at the same time."""
-        if key in self._entries:
+        entry = self._entries.use(key)
+        if entry is not None:
             self.hits += 1
-            self._entries.move_to_end(key)
-            return Cached(self._entries[key], cached=True)
+            return Cached(entry, cached=True)
         self.misses += 1
         task = self._underway.get(key)
         if task is None:
@@ -57,14 +46,7 @@ class FeatureCache:
     async def _compute(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
         try:
             entry = await compute()
-            self._keep(key, entry)
+            self._entries.put(key, entry)
             return entry
         finally:
             del self._underway[key]
-
-    def _keep(self, key: str, entry: HasBytes) -> None:
-        self._entries[key] = entry
-        self._bytes += entry.nbytes
-        while self._bytes > self._max_bytes and self._entries:
-            _, dropped = self._entries.popitem(last=False)
-            self._bytes -= dropped.nbytes

@@ -11,57 +11,29 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
-from gateway.errors import ImageInvalidError, ModelUnavailableError, RetouchError
+from gateway.errors import ModelUnavailableError, RetouchError
 from gateway.inference import InferenceBackend, ServedNetwork
 from gateway.masks.feature_cache import Cached, FeatureCache
+from gateway.masks.smart_masks import Question, SmartMask, choose_masks
 from gateway.masks.text_match import TextMatcher
 from gateway.rejections import rejections
 from gateway.storage.image_store import StoredImage
 from gateway.storage.pictures import Pictures
-from preprocessing.arrays import Floats, Image, Mask
-from preprocessing.boxed_mask import BoxedMask
-from preprocessing.fastsam import Instances, decode_detections, instance_mask, instance_patch
+from preprocessing.arrays import Floats, Image
+from preprocessing.fastsam import Instances, decode_detections
 from preprocessing.letterbox import letterbox, plan_letterbox
-from preprocessing.masks import hard
-from preprocessing.operations import Operation, apply_operations
-from preprocessing.prompts import Choice, Prompt, rank
+from preprocessing.prompts import Prompt
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 STRIDE = 32  # of FastSAM's coarsest features: sides of what it sees are multiples of it
-MAX_ALTERNATIVES = 10
 _VERSION_TRIES = 3
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """Another instance that satisfies the prompt."""
-
-    score: float
-    box: tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class SmartMask:
-    """A mask and how it was found."""
-
-    boxed: BoxedMask
-    """bool, or uint8 where an operation made a soft edge."""
-    score: float
-    prompt_index: int | None
-    """Which prompt it answers; None when everything was asked for."""
-    alternatives: tuple[Alternative, ...]
-    """Other instances that satisfied the prompt, best first, at most `MAX_ALTERNATIVES`."""
-
-    @property
-    def mask(self) -> Mask:
-        """The picture's (H, W) without the soft edge: levels from 128 on."""
-        return hard(self.boxed.spread())
 
 
 @dataclass(frozen=True)
@@ -74,24 +46,6 @@ class Segmentation(Generic[R]):
     """The network was not asked: it had seen the picture before."""
     timings: dict[str, float]
     """Seconds by stage."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is asked of the instances of a picture."""
-
-    prompts: Sequence[Prompt]
-    """One prompt describes one object."""
-    everything: bool = False
-    """Ignore prompts and return all instances, best first."""
-    multimask: bool = False
-    """For each prompt return its alternatives too."""
-    max_masks: int = 100
-    """At most so many masks in all."""
-    operations: Sequence[Operation] = ()
-    """Done to every mask, in this order."""
-    pointer: str = "/prompts/{index}"
-    """Where prompt `{index}` stands in the request, for errors."""
 
 
 class Segmenter:
@@ -136,17 +90,27 @@ class Segmenter:
                 prompt.check((image.width, image.height))
             if prompt.text:
                 self._texts.require(pointer)
-        key, found = await self._instances(image)
-        located = time.perf_counter()
-        similarities = await self._similarities(key, image, found.value, question.prompts)
-        timings = {"features": located - started}
+        timings: dict[str, float] = {}
 
-        def answer() -> R:
-            masks = _answer(found.value, question, similarities)
+        def answer(instances: Instances, similarities: Mapping[str, Floats]) -> R:
+            located = time.perf_counter()
+            masks = choose_masks(instances, question, similarities)
+            timings["features"] = located - started
             timings["masks"] = time.perf_counter() - located
             return make(masks)
 
-        return Segmentation(image, await self._in_thread(answer), found.cached, timings)
+        along: Future[R] = Future()  # from the thread that asked the network, if one did
+
+        def answer_along(instances: Instances) -> None:
+            if question.is_quick:
+                _settle(along, lambda: answer(instances, {}))
+
+        key, found = await self._instances(image, answer_along)
+        if along.done():
+            return Segmentation(image, along.result(), found.cached, timings)
+        similarities = await self._similarities(key, image, found.value, question.prompts)
+        made = await self._in_thread(lambda: answer(found.value, similarities))
+        return Segmentation(image, made, found.cached, timings)
 
     def prefetch(self, image: StoredImage) -> None:
         """Let the network see a picture in the background, before the first click on it."""
@@ -160,13 +124,18 @@ class Segmenter:
         except RetouchError as error:
             logger.info("prefetch failed: %s", error.message, extra={"event": "prefetch"})
 
-    async def _instances(self, image: StoredImage) -> tuple[str, Cached[Instances]]:
-        """Under the key of the picture and the network's version, which may change meanwhile."""
+    async def _instances(
+        self, image: StoredImage, then: Callable[[Instances], None] = lambda _: None
+    ) -> tuple[str, Cached[Instances]]:
+        """Under the key of the picture and the network's version, which may change meanwhile.
+
+        `then` is called in the thread that asks the network for them, when that is needed.
+        """
         for _ in range(_VERSION_TRIES):
             network = await self._network()
             key = f"{image.sha256}:{network.version}"
             try:
-                return key, await self._cache.get(key, lambda n=network: self._compute(image, n))  # type: ignore[misc]
+                return key, await self._cache.get(key, partial(self._compute, image, network, then))
             except _OtherVersionError:
                 continue
         raise ModelUnavailableError("The segmentation model is being exchanged. Try again.")
@@ -177,9 +146,17 @@ class Segmenter:
             return known
         return await self._in_thread(self._backend.segmentation_network)
 
-    async def _compute(self, image: StoredImage, network: ServedNetwork) -> Instances:
+    async def _compute(
+        self, image: StoredImage, network: ServedNetwork, then: Callable[[Instances], None]
+    ) -> Instances:
         decoded = await self._pictures.decoded(image.id)
-        return await self._in_thread(lambda: self._run_network(decoded.pixels, network))
+
+        def run() -> Instances:
+            instances = self._run_network(decoded.pixels, network)
+            then(instances)
+            return instances
+
+        return await self._in_thread(run)
 
     def _run_network(self, pixels: Image, network: ServedNetwork) -> Instances:
         height, width = pixels.shape[:2]
@@ -208,62 +185,12 @@ class Segmenter:
         return await loop.run_in_executor(self._executor, context.run, work)
 
 
-_Found = tuple[int | None, Choice, Sequence[Choice]]
-"""Prompt, choice and the choice's alternatives."""
-
-
 class _OtherVersionError(Exception):
     """The model server answered with another version of the network than expected."""
 
 
-def _answer(
-    instances: Instances, question: Question, similarities: Mapping[str, Floats]
-) -> list[SmartMask]:
-    found = _all(instances) if question.everything else _chosen(instances, question, similarities)
-    return [
-        SmartMask(
-            _boxed(instances, choice.index, question.operations),
-            choice.score,
-            index,
-            tuple(_alternative(instances, other) for other in others),
-        )
-        for index, choice, others in found[: question.max_masks]
-    ]
-
-
-def _all(instances: Instances) -> list[_Found]:
-    return [(None, Choice(i, float(score)), ()) for i, score in enumerate(instances.scores)]
-
-
-def _chosen(
-    instances: Instances, question: Question, similarities: Mapping[str, Floats]
-) -> list[_Found]:
-    found: list[_Found] = []
-    for index, prompt in enumerate(question.prompts):
-        choices = rank(instances, prompt, similarity=similarities.get(prompt.text))
-        if not choices:
-            raise ImageInvalidError(
-                f"Nothing was found for prompt {index}: no object of the "
-                f"{len(instances)} in the picture satisfies it.",
-                code="mask_not_found",
-                pointer=question.pointer.format(index=index),
-            )
-        for place, choice in enumerate(choices if question.multimask else choices[:1]):
-            others = [*choices[:place], *choices[place + 1 :]]
-            found.append((index, choice, others[:MAX_ALTERNATIVES]))
-    return found
-
-
-def _boxed(instances: Instances, index: int, operations: Sequence[Operation]) -> BoxedMask:
-    """An operation may reach beyond the instance's box."""
-    if operations:
-        with rejections("/ops"):
-            return BoxedMask.of(apply_operations(instance_mask(instances, index), operations))
-    patch, box = instance_patch(instances, index)
-    width, height = instances.plan.image_wh
-    return BoxedMask(patch, box, (height, width))
-
-
-def _alternative(instances: Instances, choice: Choice) -> Alternative:
-    x0, y0, x1, y1 = (int(value) for value in instances.pixel_boxes()[choice.index])
-    return Alternative(choice.score, (x0, y0, x1, y1))
+def _settle(future: Future[R], work: Callable[[], R]) -> None:
+    try:
+        future.set_result(work())
+    except Exception as error:
+        future.set_exception(error)

@@ -13,7 +13,7 @@ from gateway.errors import ValidationFailedError
 from gateway.http.dependencies import PicturesDep, ServicesDep
 from gateway.http.multipart import read_body
 from gateway.masks.mask_composing import compose_masks
-from gateway.masks.segmentation import Question, SmartMask
+from gateway.masks.smart_masks import Question, SmartMask
 from gateway.storage.image_store import StoredImage
 from gateway.storage.pictures import Pictures
 from gateway.wire.mask_prompts import read_prompt

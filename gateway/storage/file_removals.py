@@ -38,6 +38,8 @@ class FileRemovals:
 
     def __init__(self, database: JobDatabase) -> None:
         self._database = database
+        self._none_at: object = None
+        """The database's mark when there were no removals at all."""
 
     async def doom(self, file_id: str) -> bool:
         """Whether it is now the caller's to remove: no job refers to it, nobody else has it."""
@@ -94,8 +96,13 @@ class FileRemovals:
 
     def look(self, file_ids: Sequence[str], owner: str = "") -> frozenset[str]:
         """Those of which a removal, or one of this owner's share, is under way or done; blocks."""
+        at = self._database.mark() if self._database.is_sqlite else None  # before the look
+        if at is not None and at == self._none_at:
+            return frozenset()
         marks = {mark: one for one in file_ids for mark in (one, mark_of(one, owner))}
-        return frozenset(marks[found] for found in _known(self._database, list(marks)))
+        known = _known(self._database, list(marks))
+        self._none_at = at if known is None else None
+        return frozenset(marks[found] for found in known or ())
 
     async def settled(self, file_id: str, owner: str = "") -> dict[str, float]:
         """Removals of a file, and of this owner's share, that are done; waits for those under way.
@@ -204,10 +211,11 @@ def _tidy(database: JobDatabase) -> None:
         connection.execute(sa.update(doomed_files).where(abandoned).values(removed_at=now))
 
 
-def _known(database: JobDatabase, marks: Sequence[str]) -> Sequence[str]:
+def _known(database: JobDatabase, marks: Sequence[str]) -> Sequence[str] | None:
+    """Those of the marks that are there; None: no mark is."""
     with database.glimpsing() as connection:
         if connection.exec_driver_sql(_ANY).first() is None:
-            return ()
+            return None
         return connection.scalars(doomed_among, {"marks": marks}).all()
 
 

@@ -12,6 +12,7 @@ import pybase64
 from gateway.errors import ImageInvalidError
 from gateway.process.image_work import image_work
 from gateway.rejections import rejections
+from gateway.storage.bounded_memory import BoundedMemory
 from gateway.storage.image_store import BegunPut, ImageStore, NewImage, StoredImage
 from preprocessing import codec, masks
 from preprocessing.arrays import Image, Mask, Plane
@@ -39,10 +40,9 @@ class Pictures:
     def __init__(self, store: ImageStore, limits: ImageLimits, *, cache_bytes: int = 0) -> None:
         self.store = store
         self.limits = limits
-        self._cache_bytes = cache_bytes
-        self._recent: OrderedDict[str, DecodedImage | GreyImage] = OrderedDict()
+        self._recent: BoundedMemory[DecodedImage | GreyImage] = BoundedMemory(cache_bytes)
         """Pixels of the pictures used last: an upload is followed by its first click."""
-        self._recent_levels: OrderedDict[str, Plane] = OrderedDict()
+        self._recent_levels: BoundedMemory[Plane] = BoundedMemory(cache_bytes // 4)
         """The masks used last: a job looks at its mask three times."""
         self._extents: OrderedDict[str, MaskExtent] = OrderedDict()
         """Of the masks that were asked about last: whoever polls a job asks again and again."""
@@ -60,7 +60,7 @@ class Pictures:
         """
         read, begun = await image_work(self._begin_taking_in, data, pointer)
         (stored,) = await self.store.end_put(begun)
-        self._remember(stored.id, read)
+        self._recent.put(stored.id, read)
         return stored
 
     async def resolve(self, reference: str, *, pointer: str | None = None) -> StoredImage:
@@ -72,19 +72,18 @@ class Pictures:
 
     async def decoded(self, image_id: str) -> DecodedImage:
         """Pixels of a stored picture, upright RGB; not to be written to."""
-        recent = self._recent.get(image_id)
+        recent = self._recent.peek(image_id)
         if recent is not None:
             await self.store.require_visible(image_id)
         if isinstance(recent, DecodedImage):
-            if image_id in self._recent:
-                self._recent.move_to_end(image_id)
+            self._recent.use(image_id)
             return recent
         if recent is not None:
             decoded = await image_work(recent.in_colours)
         else:
             data = await self.store.content(image_id)
             decoded = await image_work(self._decode, data, None)
-        self._remember(image_id, decoded)
+        self._recent.put(image_id, decoded)
         return decoded
 
     async def mask(self, image_id: str, *, pointer: str = "/mask") -> Mask:
@@ -106,17 +105,17 @@ class Pictures:
 
     async def levels(self, image_id: str, *, pointer: str = "/mask") -> Plane:
         """A stored picture read as a soft mask: (H, W) uint8, white = edit; not written to."""
-        levels = self._recent_levels.get(image_id)
+        levels = self._recent_levels.peek(image_id)
         if levels is None:
             data = await self.store.content(image_id)
             levels = await image_work(self._decode_mask, data, pointer)
-            self._remember_levels(image_id, levels)
+            self._recent_levels.put(image_id, levels)
         await self.store.require_visible(image_id)
         return levels
 
     async def grey(self, image_id: str) -> Plane | None:
         """The levels of a grey PNG that was taken in just now; None: its bytes must be read."""
-        recent = self._recent.get(image_id)
+        recent = self._recent.peek(image_id)
         if recent is None or recent.grey is None:
             return None
         await self.store.require_visible(image_id)
@@ -125,12 +124,12 @@ class Pictures:
     async def keep_levels(self, levels: Plane) -> str:
         """Store a soft mask as PNG; its id, which is that of a mask where it is hard after all."""
         stored, _ = await self.keep_mask(levels)
-        self._remember_levels(stored.id, levels)
+        self._recent_levels.put(stored.id, levels)
         return stored.id
 
     def have_levels(self, image_id: str, levels: Plane) -> str:
         """Say what the levels of a stored mask are; its id."""
-        self._remember_levels(image_id, levels)
+        self._recent_levels.put(image_id, levels)
         return image_id
 
     async def keep_mask(self, mask: Mask | Plane) -> tuple[StoredImage, bytes]:
@@ -155,8 +154,8 @@ class Pictures:
         Raises:
             NotFoundError: no such picture.
         """
-        self._recent.pop(image_id, None)
-        self._recent_levels.pop(image_id, None)
+        self._recent.drop(image_id)
+        self._recent_levels.drop(image_id)
         self._extents.pop(image_id, None)
         await self.store.delete(image_id)
 
@@ -173,16 +172,6 @@ class Pictures:
             warnings=read.warnings,
         )
         return read, self.store.begin_put([new])
-
-    def _remember(self, image_id: str, read: DecodedImage | GreyImage) -> None:
-        self._recent[image_id] = read
-        while sum(entry.nbytes for entry in self._recent.values()) > self._cache_bytes:
-            self._recent.popitem(last=False)
-
-    def _remember_levels(self, image_id: str, levels: Plane) -> None:
-        self._recent_levels[image_id] = levels
-        while sum(entry.nbytes for entry in self._recent_levels.values()) > self._cache_bytes // 4:
-            self._recent_levels.popitem(last=False)
 
     def _decode(self, data: bytes, pointer: str | None) -> DecodedImage:
         with rejections(pointer):

@@ -44,15 +44,22 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @asynccontextmanager
 async def opened(
-    url: str, work: Any, *, jobs_per_model: int = 1, worker: str = "w", works: bool = True
+    url: str,
+    work: Any,
+    *,
+    jobs_per_model: int = 1,
+    worker: str = "w",
+    works: bool = True,
+    upkeep_s: float = 0.05,
 ) -> AsyncIterator[JobQueue]:
+    limits = make_limits(max_attempts=3)
     engine = DbosEngine(url, worker_id=worker, models=["m"], jobs_per_model=jobs_per_model)
     queue = JobQueue(
         work,
         database=JobDatabase(url),
         engine=engine,
         worker_id=worker,
-        limits=make_limits(max_attempts=3),
+        limits=replace(limits, upkeep=replace(limits.upkeep, period_s=upkeep_s)),
         works=works,
     )
     await queue.start()
@@ -212,7 +219,7 @@ async def status_of(queue: JobQueue, job: Job) -> JobStatus:
 
 
 async def test_an_empty_line_is_looked_at_with_one_question(url: str) -> None:
-    async with opened(url, None):
+    async with opened(url, None, upkeep_s=10):
         system, asked = _get_dbos_instance()._sys_db, []
         await asyncio.sleep(0.5)  # until the queues' threads have begun
 
@@ -224,4 +231,8 @@ async def test_an_empty_line_is_looked_at_with_one_question(url: str) -> None:
         # A full look, of which there would be ten, reads both of these.
         assert len([text for text in asked if "application_versions" in text]) < 3, asked
         assert len([text for text in asked if "queues" in text.partition("FROM")[2]]) < 6, asked
-        assert len([text for text in asked if "queue_name = " in text]) > 2, asked
+        looks = [text for text in asked if "queue_name = " in text]
+        marks = [text for text in asked if "data_version" in text]
+        if url.startswith("sqlite"):  # and not even these, while nobody writes
+            assert len(looks) < len(marks) / 2, asked
+        assert len(looks) + len(marks) > 2, asked

@@ -114,6 +114,16 @@ async def test_ten_clicks_at_once_on_a_new_picture_cost_one_inference(gateway: G
     assert gateway.backend.segmentations == 1
 
 
+async def test_a_click_on_nothing_leaves_those_beside_it_their_masks(gateway: Gateway) -> None:
+    nothing, *others = await asyncio.gather(
+        find(gateway, CORNER), *(find(gateway, MIDDLE) for _ in range(3))
+    )
+    assert nothing.status_code == 400
+    assert {answer.status_code for answer in others} == {200}
+    assert gateway.backend.segmentations == 1
+    assert (await find(gateway, MIDDLE)).json()["cached"]
+
+
 async def test_another_version_of_the_network_sees_the_picture_anew(gateway: Gateway) -> None:
     await find(gateway, MIDDLE)
     gateway.backend.segmentation_version = "2"

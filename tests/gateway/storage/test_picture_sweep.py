@@ -127,6 +127,18 @@ async def test_a_picture_sent_during_its_removal_is_there_afterwards(shelf: Shel
     assert await shelf.removals.settled(image.id) == {}
 
 
+async def test_an_upload_hears_of_a_removal_that_began_elsewhere_after_the_last_one(
+    shelf: Shelf,
+) -> None:
+    image = await shelf.put_long_ago()
+    for _ in range(2):  # the second finds that nothing has changed
+        assert not shelf.removals.look([image.id])
+    elsewhere = JobDatabase(shelf.database.url)
+    assert await FileRemovals(elsewhere).doom(image.id)
+    elsewhere.close()
+    assert shelf.removals.look([image.id]) == {image.id}
+
+
 async def test_a_removal_whose_process_died_is_ended_by_a_later_sweep(shelf: Shelf) -> None:
     image = await shelf.put_long_ago()
     with shelf.database.writing() as connection:
