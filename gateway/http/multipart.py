@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, TypeVar
 
 # By whose threads large parts are spooled; the first of them would import it on the event loop.
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
 
 from gateway.errors import InvalidRequestError, UnsupportedFormatError
+from gateway.http.json_body import parse_json
 from gateway.storage.pictures import Pictures
 
 M = TypeVar("M", bound=BaseModel)
@@ -42,7 +42,7 @@ async def read_body(request: Request, model: type[M], pictures: Pictures) -> M:
 
 def _parse(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        return parse_json(body)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"The body is not valid JSON: {error}.") from error
 

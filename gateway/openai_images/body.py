@@ -13,6 +13,7 @@ from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
 from gateway.errors import InvalidRequestError, UnsupportedFormatError, UnsupportedValueError
+from gateway.http.json_body import parse_json
 from gateway.storage.pictures import Pictures
 
 MAX_IMAGES = 16
@@ -70,7 +71,7 @@ async def read_image_body(request: Request, pictures: Pictures) -> ImageBody:
 
 def _json_fields(body: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(body)
+        fields = parse_json(body)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"The body is not valid JSON: {error}.") from error
     if not isinstance(fields, dict):

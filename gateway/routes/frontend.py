@@ -25,10 +25,11 @@ from gateway.front_end.order import painting_order
 from gateway.front_end.stream import frame, task_frames
 from gateway.front_end.task_state import state_of, unknown_task
 from gateway.http.dependencies import CatalogDep, KeyDep, MaskDeskDep, ServicesDep
+from gateway.http.json_body import JsonRoute
 from gateway.http.picture_response import PictureResponse
 from gateway.jobs.job import Job, JobStatus
 
-router = APIRouter(prefix="/api", tags=["front end"])
+router = APIRouter(prefix="/api", tags=["front end"], route_class=JsonRoute)
 REPEAT_S = 5.0
 TaskId = Annotated[str, Path(max_length=200)]
 _DEBUG = "debug"

@@ -17,9 +17,10 @@ from gateway.front_end.fields import (
 )
 from gateway.front_end.pictures_in import take_in_base64
 from gateway.http.dependencies import MaskDeskDep, ServicesDep
+from gateway.http.json_body import JsonRoute
 from gateway.keys.owner import current_owner
 
-router = APIRouter(prefix="/api", tags=["front end"])
+router = APIRouter(prefix="/api", tags=["front end"], route_class=JsonRoute)
 
 
 @router.post("/smart-mask")
