@@ -14,6 +14,7 @@ import numpy as np
 import PyOpenColorIO as Ocio
 
 from preprocessing.arrays import Doubles, Floats, Samples
+from preprocessing.robust import huber
 
 SIDE = 33
 """Grid points per axis; what grading tools exchange. 17 shows in dark gradients."""
@@ -185,7 +186,5 @@ def _fit(terms: Doubles, target: Doubles, grid_terms: Doubles, *, prior: float) 
         weighted = terms * weight[:, None]
         left = weighted.T @ terms + pull + 1e-6 * np.eye(terms.shape[1])
         coefficients = np.linalg.solve(left, weighted.T @ target)
-        residual = np.abs(terms @ coefficients - target).max(axis=1)
-        knee = max(1 / 255, 2 * float(np.median(residual)))
-        weight = np.minimum(1, knee / np.maximum(residual, 1e-9))
+        weight = huber(np.abs(terms @ coefficients - target).max(axis=1), least=1 / 255)
     return coefficients

@@ -72,28 +72,28 @@ class Motion:
             return painted[rows, columns]
         height, width = painted.shape[:2]
         matrix = matrix_of(self.shift, self.scale, (width, height))
-        return np.asarray(values_at(painted, rows, columns, matrix), np.uint8)
+        return np.asarray(values_at(painted, points_of(rows, columns), matrix), np.uint8)
 
 
 def matrix_of(shift: tuple[float, float], scale: float, size_wh: tuple[int, int]) -> Doubles:
     """Result point to painted point, (2, 3), as OpenCV's `WARP_INVERSE_MAP` takes it."""
-    centre = (np.array(size_wh) - 1) / 2
-    offset = centre * (1 - scale) + np.array(shift)
-    return np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
+    rest = (1 - scale) / 2
+    offset_x = (size_wh[0] - 1) * rest + shift[0]
+    offset_y = (size_wh[1] - 1) * rest + shift[1]
+    return np.array([[scale, 0, offset_x], [0, scale, offset_y]])
 
 
-def values_at(
-    picture: npt.NDArray[Any], rows: Integers, columns: Integers, matrix: Doubles
-) -> npt.NDArray[Any]:
-    """What is where a matrix takes some places, between pixels too; (N,) or (N, C)."""
-    places = np.stack([columns, rows], 1) @ matrix[:, :2].T + matrix[:, 2]
-    seen = cv2.remap(
-        picture,
-        places.astype(np.float32)[None],
-        _NO_MAP,
-        cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+def points_of(rows: Integers, columns: Integers) -> Floats:
+    """Places as OpenCV takes them: (1, N, 2), x and y."""
+    points = np.empty((1, len(rows), 2), np.float32)
+    points[0, :, 0], points[0, :, 1] = columns, rows
+    return points
+
+
+def values_at(picture: npt.NDArray[Any], points: Floats, matrix: Doubles) -> npt.NDArray[Any]:
+    """What is where a matrix takes some points, between pixels too; (N,) or (N, C)."""
+    moved = cv2.transform(points, matrix)
+    seen = cv2.remap(picture, moved, _NO_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(seen[0])
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from preprocessing.arrays import Doubles, Image, Integers, Mask
 from preprocessing.colour_difference import ciede2000, lab
 from preprocessing.masks import bounding_box
+from preprocessing.robust import huber
 
 GAP_PX = 2
 """Left out next to the mask: edges there belong to what was edited (the VAE's blur, shadows)."""
@@ -124,9 +125,7 @@ def _line(painted: Image, original: Image) -> tuple[float, float]:
         gain, offset = _weighted_line(x, y, weight)
         if abs(gain - before[0]) < _SAME_GAIN and abs(offset - before[1]) < 255 * _SAME_GAIN:
             break
-        residual = np.abs(gain * x + offset - y)
-        knee = max(1.0, 2 * float(np.median(residual)))
-        weight = np.minimum(1, knee / np.maximum(residual, 1e-9))
+        weight = huber(gain * x + offset - y, least=1.0)
     gain = float(np.clip(gain, 1 / _MAX_GAIN, _MAX_GAIN))
     return gain, float(np.clip(offset, -_MAX_OFFSET, _MAX_OFFSET))
 
