@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
+import numpy as np
 from pi_heif import HeifImageFile
 from PIL import (
     AvifImagePlugin,
@@ -40,10 +41,9 @@ _BRANDS: dict[bytes, tuple[str, type[ImageFile.ImageFile]]] = {
     **{brand: ("avif", AvifImagePlugin.AvifImageFile) for brand in (b"avif", b"avis")},
     **{brand: ("heic", HeifImageFile) for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1")},
 }
-_START_OF_SCAN = b"\xff\xda"
+_START_OF_SCAN = 0xDAFF  # FF DA, little-endian
 # Encoders write about ten; each costs a pass over all pixels. Metadata may hold the two bytes too.
 _MAX_JPEG_SCANS = 500
-_PIECE_BYTES = 2**18
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,10 @@ def _frames(opened: ImageFile.ImageFile) -> int:
 
 
 def _scans(data: bytes) -> int:
-    """Starts of scans; counted in pieces, since other threads wait for as long as one takes."""
-    last = len(_START_OF_SCAN) - 1
-    return sum(
-        data.count(_START_OF_SCAN, start, start + _PIECE_BYTES + last)
-        for start in range(0, len(data), _PIECE_BYTES)
-    )
+    """Starts of scans. By NumPy, which lets other threads run while it compares."""
+    at_even = np.frombuffer(data, "<u2", len(data) // 2)
+    at_odd = np.frombuffer(data, "<u2", (len(data) - 1) // 2, offset=1)
+    return sum(int(np.count_nonzero(pairs == _START_OF_SCAN)) for pairs in (at_even, at_odd))
 
 
 def _check_sides(header: ImageHeader, limits: ImageLimits) -> None:

@@ -46,9 +46,12 @@ class MaskInput:
     """Share of the picture at level 128 or more, 0 to 1."""
     box: tuple[int, int, int, int]
     """Tightest xyxy around those pixels, right and bottom exclusive."""
-    is_soft: bool
-    """Whether there are levels besides 0 and 255."""
     warnings: tuple[str, ...]
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether there are levels besides 0 and 255."""
+        return bool(((self.levels > 0) & (self.levels < 255)).any())
 
     @property
     def mask(self) -> Mask:
@@ -105,7 +108,6 @@ def understand(
         polarity=polarity,
         coverage=coverage(mask),
         box=bounding_box(mask) or (0, 0, 0, 0),
-        is_soft=bool(((levels > 0) & (levels < 255)).any()),
         warnings=notes + resize_notes,
     )
 

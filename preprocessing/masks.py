@@ -16,7 +16,8 @@ _MAX_ELLIPSE = 12
 
 def area(mask: Mask) -> int:
     """Number of pixels in the mask."""
-    return int(np.count_nonzero(mask))
+    # NumPy lets no other thread run while it counts: a millisecond for 12 megapixels.
+    return cv2.countNonZero(_bytes(mask)) if mask.size else 0
 
 
 def coverage(mask: Mask) -> float:

@@ -22,7 +22,9 @@ _UP = 2
 than with the difference to the left. With the average of both, which takes six times as long, they
 were within 5 % of that, larger or smaller."""
 _LEVEL = 1
-_STRIP_BYTES = 2**18
+_STRIP_BYTES = 2**20
+"""Each costs a few turns at the interpreter's lock, and a thread that lost its processor while it
+had one keeps all others waiting."""
 
 
 def write_png(pixels: Samples, *, profile: bytes | None = None) -> bytes:

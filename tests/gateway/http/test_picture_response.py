@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -30,3 +31,18 @@ async def test_the_pieces_are_the_picture(size: int) -> None:
     assert b"".join(piece["body"] for piece in pieces) == picture
     assert max(len(piece["body"]) for piece in pieces) <= 2**18
     assert [piece["more_body"] for piece in pieces] == [True] * (len(pieces) - 1) + [False]
+
+
+async def test_others_have_their_turn_between_pieces() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    _, *pieces = await sent(PictureResponse(bytes(2_000_000)))
+    counting.cancel()
+    assert turns >= len(pieces) - 1 > 5
