@@ -121,8 +121,9 @@ def test_a_webp_canvas_is_checked_before_its_pixels():
     assert rejected(file).code in {"image_too_large", "image_unreadable"}
 
 
-def test_jpeg_with_too_many_scans():
-    error = rejected(JPEG + b"\xff\xda" * 600)
+@pytest.mark.parametrize("before", [b"", b"\0"])  # at an even place, and at an odd one
+def test_jpeg_with_too_many_scans(before):
+    error = rejected(JPEG + before + b"\xff\xda" * 600)
     assert (error.code, "500" in error.message, "601" in error.message) == (
         "image_unreadable", True, True,
     )  # fmt: skip
