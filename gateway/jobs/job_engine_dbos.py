@@ -82,6 +82,8 @@ class DbosEngine:
             "application_version": APPLICATION_VERSION,
             "log_level": "ERROR",
             "sys_db_pool_size": 8,
+            # A server may have closed a connection; a file does not.
+            "db_engine_kwargs": {"pool_pre_ping": not self._url.startswith("sqlite")},
         }
         DBOS(config=config)
         DBOS.listen_queues([_queue(model) for model in self._models] if run else [])
