@@ -16,7 +16,7 @@ from gateway.jobs.job_desk import JobDesk
 async def task_frames(job: Job, jobs: JobDesk, repeat_s: float) -> AsyncIterator[str]:
     """Frames `data: {json}`; the stream ends behind the terminal one."""
     shown: TaskState | None = None
-    async for event in with_heartbeats(jobs.watch(job.id), repeat_s):
+    async for event in with_heartbeats(jobs.watch(job), repeat_s):
         job = _got_on(job, event) or await jobs.get(job.id)
         state = state_of(job)
         if state != shown or event is None:

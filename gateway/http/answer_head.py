@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Header = tuple[bytes, bytes]
+ARRIVED = "retouch.arrived"
+"""In a scope: when a request came, by `time.perf_counter`, that was not served at once."""
 _KEY = "retouch.head"
 _CLOSED = b"default-src 'none'; frame-ancestors 'none'; sandbox"
 """An answer of the API is never a page, whatever bytes somebody uploaded."""
@@ -29,7 +31,8 @@ _TIMING = b"server-timing"
 class AnswerHead:
     """The head of one answer, while its request is served."""
 
-    began: float = field(default_factory=time.perf_counter)
+    began: float
+    """By `time.perf_counter`."""
     status: int | None = None
     """None until the answer has started."""
     added: list[Header] = field(default_factory=list)
@@ -62,7 +65,7 @@ class AnswerHeadMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        head = scope[_KEY] = AnswerHead()
+        head = scope[_KEY] = AnswerHead(scope.get(ARRIVED) or time.perf_counter())
 
         async def completed(message: Message) -> None:
             if message["type"] == "http.response.start":

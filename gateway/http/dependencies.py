@@ -127,3 +127,11 @@ async def _job(job_id: str, jobs: JobsDep) -> Job:
 
 
 JobDep = Annotated[Job, Depends(_job)]
+
+
+async def _glanced_job(job_id: str, jobs: JobsDep) -> Job:
+    return (await jobs.glance(job_id)).job
+
+
+GlancedJobDep = Annotated[Job, Depends(_glanced_job)]
+"""The same in one look with others who ask at a time, for what many ask at once."""

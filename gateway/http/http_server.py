@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.http.guarded_protocol import GuardedProtocol
+from gateway.http.gathered_polls import GatheringProtocol, PollGathering
 from gateway.process.event_loop import new_event_loop
 from gateway.settings import Settings
 
@@ -12,7 +12,8 @@ from gateway.settings import Settings
 def server_options(settings: Settings) -> dict[str, Any]:
     """Options for `uvicorn.Config`: event loop, deadlines of headers and reading, header cap."""
 
-    class _Guarded(GuardedProtocol):
+    class _Guarded(GatheringProtocol):
+        gathering = PollGathering()
         header_timeout_s = settings.header_timeout_s
         write_stall_s = settings.write_stall_s
         max_header_bytes = settings.max_header_bytes

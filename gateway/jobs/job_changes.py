@@ -17,11 +17,14 @@ from enum import IntEnum
 
 from gateway.errors import RetouchError
 from gateway.jobs import job_lookup
+from gateway.jobs.job import JobEvent
 from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_lookup import Change
 from gateway.jobs.live_jobs import LiveJobs
 
 logger = logging.getLogger(__name__)
+_MOST_TOLD = 16
+"""Events with pictures in them, kept for each job that someone waits for."""
 
 
 class Heard(IntEnum):
@@ -86,10 +89,25 @@ class JobChanges:
         if watched := self._watched.get(job_id):
             watched.ring(heard)
 
+    def tell(self, job_id: str, event: JobEvent, change: Change) -> None:
+        """This process has written the event, `change` is the job's mark since: it got on."""
+        if watched := self._watched.get(job_id):
+            self.note(job_id, change)
+            watched.ring(Heard.PROGRESS, event=event)
+
+    def told_since(self, job_id: str, rings: int) -> tuple[JobEvent, ...]:
+        """The events that came with what was heard since there were so many rings.
+
+        None at all where one of them came without.
+        """
+        watched = self._watched[job_id]
+        unheard = watched.rings - rings
+        return watched.told[-unheard:] if 0 < unheard <= len(watched.told) else ()
+
     def note(self, job_id: str, change: Change) -> None:
         """Those who hear of progress know this much: no need to wake them for it again."""
         watched = self._watched.get(job_id)
-        if watched and change.is_progress_since(watched.seen):
+        if watched and (change.is_progress_since(watched.seen) or watched.is_news_to_one_alone):
             watched.seen = change
 
     def doubt(self, job_id: str) -> None:
@@ -137,9 +155,19 @@ class _Watched:
     subscriptions: set[Subscription] = field(default_factory=set)
     rings: int = 0
     seen: Change | None = None
+    told: tuple[JobEvent, ...] = ()
+    """Of the latest rings, one with each."""
 
-    def ring(self, heard: Heard, change: Change | None = None) -> None:
+    @property
+    def is_news_to_one_alone(self) -> bool:
+        """Whether one waits who has just come, and nobody has looked for him."""
+        return self.seen is None and not self.rings and len(self.subscriptions) == 1
+
+    def ring(
+        self, heard: Heard, change: Change | None = None, event: JobEvent | None = None
+    ) -> None:
         self.rings += 1
+        self.told = (*self.told[1 - _MOST_TOLD :], event) if event else ()
         for subscription in self.subscriptions:
             if heard >= subscription.least:
                 # Who was woken and has not looked yet must look: this may have been seen before.

@@ -129,11 +129,14 @@ class JobDesk:
         """The job when it ends, or as it is after `timeout_s`; raises as `get`."""
         return await self._queue.wait(job_id, timeout_s=timeout_s, look=self.get)
 
-    async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
-        """Events with an id above `after`, with what is foretold now; raises as `get`."""
-        was_over = (await self.get(job_id)).status.is_terminal
-        async for event in self._queue.watch(job_id, after=after):
-            yield event if was_over else await self._with_eta(event, job_id)
+    async def watch(self, job: Job, *, after: int = 0) -> AsyncIterator[JobEvent]:
+        """Events with an id above `after`, with what is foretold now.
+
+        `job`: as whoever asks was just shown it.
+        """
+        was_over = job.status.is_terminal
+        async for event in self._queue.watch(job.id, after=after, seen=job):
+            yield event if was_over else await self._with_eta(event, job.id)
 
     async def _with_eta(self, event: JobEvent, job_id: str) -> JobEvent:
         if event.name not in ("queued", "progress"):

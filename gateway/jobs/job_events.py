@@ -70,13 +70,14 @@ def record(
     name: str,
     data: Mapping[str, Any],
     **values: Any,
-) -> bool:
-    """Change a job and add an event; False when nothing was changed."""
+) -> int | None:
+    """Change a job and add an event; its id, None when nothing was changed."""
     row = make(connection, how, job_id, **values)
     if row is None:
-        return False
-    tell(connection, job_id, row.event_id, name, data)
-    return True
+        return None
+    number: int = row.event_id
+    tell(connection, job_id, number, name, data)
+    return number
 
 
 def shown(fence: Fence) -> dict[str, int]:

@@ -41,14 +41,28 @@ class JobFeed:
         async with self._turn:
             rings = self._changes.rings(self._job_id)
             if self._read_at != rings or seen < self._after:
-                self._news = await self._read(seen)
+                self._news = self._told(seen) or await self._read(
+                    seen, all_heard=self._read_at != rings
+                )
                 self._after, self._read_at = seen, rings
             if self._after == seen:
                 return self._news
             unseen = tuple(event for event in self._news.events if event.id > seen)
             return News(unseen, self._news.over)
 
-    async def _read(self, seen: int) -> News:
+    def _told(self, seen: int) -> News | None:
+        """The news, where this process has written all that is new; nothing may be missing."""
+        if seen < self._after or self._news.over:
+            return None
+        told = self._changes.told_since(self._job_id, self._read_at)
+        known = self._news.events
+        newest = known[-1].id if known else self._after
+        if not told or told[0].id != newest + 1:
+            return None
+        return News(tuple(event for event in (*known, *told) if event.id > seen), over=False)
+
+    async def _read(self, seen: int, *, all_heard: bool) -> News:
+        """`all_heard`: whether nobody must be woken any more for what is found."""
         try:
             events, change = await self._database.call(job_lookup.news, self._job_id, seen)
         except RetouchError:
@@ -56,7 +70,8 @@ class JobFeed:
             return News((), over=False)
         if change is None:
             return News((), over=True)
-        self._changes.note(self._job_id, change)
+        if all_heard:
+            self._changes.note(self._job_id, change)
         return News(tuple(events), change.status.is_terminal)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from gateway.jobs.job_eta import Eta, forecast
 _HOLDS_S = 1.0
 _SHARE_OF_TIME = 0.01
 """Forecasts for jobs that the latest one knows take no more of it; they hold a second at least."""
+_WHILE_MADE_ANEW_S = 1.0
+"""So much longer the latest forecast serves, so that nobody waits for the next one."""
 _SHARE_FOR_NEW = 0.1
 """The same for a job that it does not know yet."""
 _LONGEST_RETRY_S = 60
@@ -47,6 +50,12 @@ class JobForecasts:
         self._latest = _Forecast(float("-inf"), 0.0)
         self._turn = asyncio.Lock()
         """Guards `_latest`: of many who ask, one looks."""
+        self._anew: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Wait for a forecast that is being made."""
+        if self._anew is not None:
+            await self._anew
 
     async def eta(self, job_id: str) -> Eta | None:
         """Seconds until the end of a live job; None when it is not known."""
@@ -68,16 +77,34 @@ class JobForecasts:
         return min(_LONGEST_RETRY_S, max(1, math.ceil(next_end_s)))
 
     async def _look(self, job_id: str | None) -> _Forecast:
-        if not self._holds(job_id):
-            async with self._turn:
-                if not self._holds(job_id):
-                    self._latest = await self._database.call(self._make)
+        if self._holds(job_id):
+            return self._latest
+        if self._holds(job_id, longer_s=_WHILE_MADE_ANEW_S):
+            self._begin_anew()
+            return self._latest
+        async with self._turn:
+            if not self._holds(job_id):
+                self._latest = await self._database.call(self._make)
         return self._latest
 
-    def _holds(self, job_id: str | None) -> bool:
+    def _begin_anew(self) -> None:
+        """Make the next one while the latest one serves."""
+        if self._anew is None:
+            self._anew = asyncio.create_task(self._make_anew(), name="job-forecast")
+
+    async def _make_anew(self) -> None:
+        # While the store is away whoever asks is told, as soon as the latest one is too old.
+        try:
+            with contextlib.suppress(RetouchError):
+                async with self._turn:
+                    self._latest = await self._database.call(self._make)
+        finally:
+            self._anew = None
+
+    def _holds(self, job_id: str | None, *, longer_s: float = 0.0) -> bool:
         age_s, cost_s = time.monotonic() - self._latest.made_at, self._latest.cost_s
         if job_id is None or job_id in self._latest.seen:
-            return age_s <= max(_HOLDS_S, cost_s / _SHARE_OF_TIME)
+            return age_s <= max(_HOLDS_S, cost_s / _SHARE_OF_TIME) + longer_s
         return age_s <= cost_s / _SHARE_FOR_NEW
 
     def _make(self, database: JobDatabase) -> _Forecast:

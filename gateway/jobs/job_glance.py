@@ -16,10 +16,9 @@ from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_lookup import Change, change_of, latest_rows, marks
 from gateway.jobs.job_rows import job_of, waits_before, whole_job
 from gateway.jobs.job_tables import jobs
-from gateway.jobs.live_jobs import A_FEW, LiveJobs, Standing
+from gateway.jobs.live_jobs import LiveJobs, Standing
 
 _AT_MOST_EVERY_S = 0.05
-_FOR_MANY_EVERY_S = 0.1
 _MOST_KNOWN = 512
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -70,13 +69,13 @@ def glances(
             if others:
                 standings |= _standings(connection, others)
                 found = _unchanged(standings, known)
-            found |= _whole(connection, standings.keys() - found.keys())
-    # What was read later may be newer: one that is gone by then is left out.
-    return {
-        job_id: _glance(found[job_id], standing.queue_position, standing.change)
-        for job_id, standing in standings.items()
-        if job_id in found
-    }
+            jobs_read = _whole(connection, standings.keys() - found.keys())
+        # What was read later may be newer: one that is gone by then is left out.
+        found |= {
+            job_id: _glance(job, standings[job_id].queue_position, standings[job_id].change)
+            for job_id, job in jobs_read.items()
+        }
+    return found
 
 
 def _standings(connection: sa.Connection, job_ids: list[str]) -> dict[str, Standing]:
@@ -84,12 +83,16 @@ def _standings(connection: sa.Connection, job_ids: list[str]) -> dict[str, Stand
     return {row.id: Standing(change_of(row), row.queue_position) for row in rows}
 
 
-def _unchanged(standings: Mapping[str, Standing], known: Mapping[str, Glance]) -> dict[str, Job]:
-    return {
-        job_id: known[job_id].job
-        for job_id, standing in standings.items()
-        if job_id in known and known[job_id].change == standing.change
-    }
+def _unchanged(standings: Mapping[str, Standing], known: Mapping[str, Glance]) -> dict[str, Glance]:
+    found: dict[str, Glance] = {}
+    for job_id, standing in standings.items():
+        seen = known.get(job_id)
+        if seen is None or seen.change != standing.change:
+            continue
+        if seen.queue_position != standing.queue_position:
+            seen = _glance(seen.job, standing.queue_position, standing.change)
+        found[job_id] = seen
+    return found
 
 
 def latest(
@@ -156,8 +159,6 @@ class JobGlances:
         try:
             while self._waiting:
                 await self._since_the_last_look(_AT_MOST_EVERY_S)
-                if len(self._waiting) > A_FEW:
-                    await self._since_the_last_look(_FOR_MANY_EVERY_S)
                 self._looked_at = asyncio.get_running_loop().time()
                 asked, self._waiting = self._waiting, []
                 await self._answer(asked)

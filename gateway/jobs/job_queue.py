@@ -127,6 +127,7 @@ class JobQueue:
             await draining
             await self._upkeep.stop()
             await self._changes.stop()
+            await self.forecasts.close()
             self.database.close()
 
     async def submit(self, **wanted: Any) -> Job:
@@ -237,14 +238,18 @@ class JobQueue:
         """Events so far with an id above `after`."""
         return await self._watching.past_events(job_id, after=after)
 
-    def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
+    def watch(
+        self, job_id: str, *, after: int = 0, seen: Job | None = None
+    ) -> AsyncIterator[JobEvent]:
         """Events with an id above `after`, past ones first; ends behind the last one.
+
+        `seen`: the job, for one who has just looked.
 
         Raises:
             NotFoundError: no such job.
             GoneError: it has expired, and its events with it.
         """
-        return self._watching.watch(job_id, after=after)
+        return self._watching.watch(job_id, after=after, seen=seen)
 
     async def wait(self, job_id: str, *, timeout_s: float, look: Look | None = None) -> Job:
         """The job when it ends, or as it is after `timeout_s`, as `look` shows it."""

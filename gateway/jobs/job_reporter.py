@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.jobs import job_store
-from gateway.jobs.job import Fence
+from gateway.jobs.job import Fence, JobEvent, JobStatus
 from gateway.jobs.job_changes import Heard, JobChanges
 from gateway.jobs.job_database import JobDatabase
+from gateway.jobs.job_lookup import Change
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +51,23 @@ class JobReporter:
         while True:
             name, data, columns = await self._unwritten.get()
             try:
-                await self._database.insist(job_store.record, self._fence, name, data, **columns)
-                self._changes.wake(self._fence.job_id, Heard.PROGRESS)
+                number = await self._database.insist(
+                    job_store.record, self._fence, name, data, **columns
+                )
+                self._tell(number, name, data)
             except Exception:
                 # What is lost is a step on the way; the end is written by another hand.
                 logger.exception("progress not written", extra={"event": "job_progress_lost"})
             finally:
                 self._unwritten.task_done()
+
+    def _tell(self, number: int | None, name: str, data: Mapping[str, Any]) -> None:
+        fence = self._fence
+        if number is None:  # it is another's by now
+            self._changes.wake(fence.job_id, Heard.PROGRESS)
+            return
+        change = Change(number, JobStatus.RUNNING, fence.ticket, fence.attempt)
+        self._changes.tell(fence.job_id, JobEvent(number, name, data), change)
 
     async def written(self) -> None:
         """Until everything reported so far is written."""

@@ -70,8 +70,8 @@ def _give_up(connection: sa.Connection, ticket: Ticket) -> None:
 
 def record(
     database: JobDatabase, fence: Fence, name: str, data: Mapping[str, Any], /, **columns: Any
-) -> bool:
-    """Note an event of a running job; False when the fence is lost."""
+) -> int | None:
+    """Note an event of a running job; its id, None when the fence is lost."""
     values = {f"new_{column}": value for column, value in columns.items()}
     how = _held_change(tuple(columns))
     with database.writing() as connection:
@@ -122,7 +122,7 @@ def put_in_line_again(
         **(back if refund else {}),
     )
     with database.writing() as connection:
-        return job_events.record(connection, how, job_id, "queued", {"again": True})
+        return bool(job_events.record(connection, how, job_id, "queued", {"again": True}))
 
 
 def note_in_line(database: JobDatabase, tickets: Collection[Ticket]) -> None:

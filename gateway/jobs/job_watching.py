@@ -43,14 +43,19 @@ class JobWatching:
         """Events so far with an id above `after`."""
         return await self._database.call(job_lookup.events_after, job_id, after)
 
-    async def watch(self, job_id: str, *, after: int = 0) -> AsyncIterator[JobEvent]:
+    async def watch(
+        self, job_id: str, *, after: int = 0, seen: Job | None = None
+    ) -> AsyncIterator[JobEvent]:
         """Events with an id above `after`, past ones first; ends behind the last one.
+
+        `seen`: the job, for one who has just looked.
 
         Raises:
             NotFoundError: no such job.
             GoneError: it has expired, and its events with it.
         """
-        if (await self._glances.glance(job_id)).job.status is JobStatus.EXPIRED:
+        seen = seen or (await self._glances.glance(job_id)).job
+        if seen.status is JobStatus.EXPIRED:
             raise GoneError(f"Job {job_id} has expired.")
         with self._feeds.reading(job_id) as (feed, subscription):
             while True:

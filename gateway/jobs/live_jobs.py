@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.jobs.job import JobStatus
 from gateway.jobs.job_database import JobDatabase
@@ -22,6 +22,9 @@ _LIVE_IN_TURN = (
     .where(LIVE)
     .order_by(jobs.c.status, jobs.c.model, jobs.c.rank, jobs.c.lap, jobs.c.seq)
 )
+_QUEUED = JobStatus.QUEUED.value
+_Row = tuple[Any, ...]
+"""Of `_LIVE_IN_TURN`."""
 
 
 class Standing(NamedTuple):
@@ -39,6 +42,7 @@ class LiveJobs:
         self._turn = threading.Lock()
         """Guards what follows: of those who ask at a time, one reads."""
         self._mark: object = None
+        self._rows: Mapping[_Row, Standing] = {}
         self._standings: Mapping[str, Standing] = {}
 
     def look(self, database: JobDatabase) -> Mapping[str, Standing]:
@@ -50,7 +54,8 @@ class LiveJobs:
         with self._turn:
             mark = database.mark()  # first: what is written during the look is found by the next
             if mark != self._mark:
-                self._standings = _read(database)
+                self._rows = _read(database, self._rows)
+                self._standings = {row[0]: standing for row, standing in self._rows.items()}
                 self._mark = mark
             return self._standings
 
@@ -62,17 +67,20 @@ class LiveJobs:
         return {job_id: live[job_id] for job_id in job_ids if job_id in live}
 
 
-def _read(database: JobDatabase) -> dict[str, Standing]:
-    found: dict[str, Standing] = {}
+def _read(database: JobDatabase, known: Mapping[_Row, Standing]) -> dict[_Row, Standing]:
+    """All live jobs in their turn; what is made anew is how those stand that are not `known` so."""
+    found: dict[_Row, Standing] = {}
     line, ahead = None, 0
-    with database.reading() as connection:
-        for job_id, events, status, ticket, attempts, model in connection.execute(_LIVE_IN_TURN):
-            if status != JobStatus.QUEUED:
-                change = Change(events, JobStatus.RUNNING, ticket, attempts)
-                found[job_id] = Standing(change, None)
-                continue
-            ahead = ahead + 1 if model == line else 0
+    with database.glimpsing() as connection:
+        rows = connection.execute(_LIVE_IN_TURN).all()
+    for row in map(tuple, rows):
+        _, events, status, ticket, attempts, model = row
+        place = None
+        if status == _QUEUED:
+            place = ahead = ahead + 1 if model == line else 0
             line = model
-            change = Change(events, JobStatus.QUEUED, ticket, attempts)
-            found[job_id] = Standing(change, ahead)
+        standing = known.get(row)
+        if standing is None or standing.queue_position != place:
+            standing = Standing(Change(events, JobStatus(status), ticket, attempts), place)
+        found[row] = standing
     return found

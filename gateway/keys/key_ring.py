@@ -30,6 +30,7 @@ class KeyRing:
         self._always_required = always_required
         self._any_read_at = -FRESH_S
         self._any = False
+        self._asking: asyncio.Task[None] | None = None
         self._known: dict[bytes, _Known] = {}
 
     async def required(self) -> bool:
@@ -37,9 +38,17 @@ class KeyRing:
         if self._always_required or self._any:
             return True
         if time.monotonic() - self._any_read_at > FRESH_S:
+            # Of many who come at a time one asks; who goes away takes nobody along.
+            self._asking = self._asking or asyncio.create_task(self._ask(), name="any-keys")
+            await asyncio.shield(self._asking)
+        return self._any
+
+    async def _ask(self) -> None:
+        try:
             self._any = await asyncio.to_thread(self._store.any)
             self._any_read_at = time.monotonic()
-        return self._any
+        finally:
+            self._asking = None
 
     async def check(self, text: str) -> ApiKey:
         """The key that was presented.

@@ -42,7 +42,7 @@ class ImageStream:
     async def frames(self, heartbeat_s: float) -> AsyncIterator[str]:
         """Server-sent frames; a failure is a frame with `error`, and the last one."""
         try:
-            async for event in with_heartbeats(self._jobs.watch(self._job.id), heartbeat_s):
+            async for event in with_heartbeats(self._jobs.watch(self._job), heartbeat_s):
                 if event is None:
                     yield ": still here\n\n"
                 elif event.name == "preview" and self._is_due(event):

@@ -13,7 +13,15 @@ from fastapi.responses import StreamingResponse
 
 from gateway.edits.job_pictures import resolve_pictures
 from gateway.errors import ConflictError, GoneError, InvalidRequestError, RetouchError
-from gateway.http.dependencies import JobDep, JobsDep, KeyDep, MaskDeskDep, PicturesDep, ServicesDep
+from gateway.http.dependencies import (
+    GlancedJobDep,
+    JobDep,
+    JobsDep,
+    KeyDep,
+    MaskDeskDep,
+    PicturesDep,
+    ServicesDep,
+)
 from gateway.http.heartbeat import with_heartbeats
 from gateway.http.multipart import read_body
 from gateway.http.picture_response import PictureResponse
@@ -171,7 +179,7 @@ async def _picture(job: Job, pictures: Pictures, headers: dict[str, str]) -> Res
 
 @router.get("/{job_id}/events", response_class=StreamingResponse)
 async def events(
-    job: JobDep,
+    job: GlancedJobDep,
     jobs: JobsDep,
     last_event_id: Annotated[str | None, Header(description="Continue behind this event.")] = None,
 ) -> StreamingResponse:
@@ -180,7 +188,7 @@ async def events(
     if job.status is JobStatus.EXPIRED:
         raise GoneError(f"The events of job {job.id} have been removed.")
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    stream = _frames(jobs.watch(job.id, after=after))
+    stream = _frames(jobs.watch(job, after=after))
     return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
 
 

@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.app import create_app
+from gateway.http.gathered_polls import PollGathering
 from gateway.http.http_server import server_options
 from gateway.inference_fake import FakeBackend
 from gateway.jobs.job_engine import JobEngine
@@ -86,9 +87,12 @@ async def serve(
 
 
 @asynccontextmanager
-async def serve_on_a_port(gateway: Gateway, **limits: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def serve_on_a_port(
+    gateway: Gateway, *, gathering: PollGathering | None = None, **limits: Any
+) -> AsyncIterator[httpx.AsyncClient]:
     """The same app through a socket as `retouch serve` does it; streams arrive in pieces."""
     guards = server_options(Settings(**limits))
+    guards["http"].gathering = gathering if gathering is not None else PollGathering()
     config = uvicorn.Config(
         gateway.app, port=0, lifespan="off", log_level="warning", log_config=None, **guards
     )

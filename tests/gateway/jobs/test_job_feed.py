@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import StoreUnavailableError
 from gateway.jobs import job_lookup, job_store
-from gateway.jobs.job import Job, JobEvent, JobStatus
+from gateway.jobs.job import Fence, Job, JobEvent, JobStatus
 from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_engine_memory import MemoryEngine
 from gateway.jobs.job_queue import JobQueue
@@ -27,7 +27,8 @@ async def closed() -> AsyncIterator[None]:
 
 
 async def seen_by(queue: JobQueue, job: Job, seen: list[JobEvent], *, after: int = 0) -> None:
-    seen.extend([event async for event in queue.watch(job.id, after=after)])
+    async for event in queue.watch(job.id, after=after):
+        seen.append(event)  # noqa: PERF401  (each as soon as it comes)
 
 
 async def test_a_change_is_read_once_for_all_who_watch() -> None:
@@ -66,6 +67,62 @@ async def test_late_and_early_watchers_each_see_what_they_have_not_seen() -> Non
     last = 2 + len(starts) + 1
     for after, mine in zip(starts, seen, strict=True):
         assert [event.id for event in mine] == list(range(after + 1, last + 1))
+
+
+async def test_what_this_process_writes_is_told_and_not_read_back() -> None:
+    jobs = HeldJobs()
+    queue = await make_queue(jobs)
+    job = await submit(queue)
+    seen: list[JobEvent] = []
+    watching = asyncio.create_task(seen_by(queue, job, seen))
+    await asyncio.sleep(0.1)
+    with counted_statements("FROM retouch_events") as readings:
+        for step in range(1, 21):
+            jobs.step(job, step, 20)
+            jobs.preview(job)
+            await asyncio.sleep(0.02)
+        written = len(seen)
+    assert written == 2 + 40
+    assert not [each for each in readings if each.startswith("SELECT")]
+    await jobs.finish(job)
+    await watching
+    assert seen == await queue.past_events(job.id)
+    assert [event.json for event in seen] == [e.json for e in await queue.past_events(job.id)]
+
+
+async def test_what_another_wrote_in_between_is_not_passed_over() -> None:
+    jobs = HeldJobs()
+    queue = await make_queue(jobs)
+    job = await submit(queue)
+    seen: list[JobEvent] = []
+    watching = asyncio.create_task(seen_by(queue, job, seen))
+    await settle()
+    for step in range(1, 6):
+        job_store.record(queue.database, Fence(job.id, 1, 1), "preview", {"step": -step})
+        jobs.step(job, step, 5)
+        await settle()
+    await jobs.finish(job)
+    await watching
+    assert [event.id for event in seen] == list(range(1, 14))
+    assert seen == await queue.past_events(job.id)
+
+
+async def test_one_who_comes_later_keeps_no_news_from_one_who_waits() -> None:
+    jobs = HeldJobs()
+    queue = await make_queue(jobs)
+    job = await submit(queue)
+    waits: list[JobEvent] = []
+    watching = [asyncio.create_task(seen_by(queue, job, waits))]
+    await asyncio.sleep(0.1)
+    jobs.step(job, 1, 2)
+    await asyncio.sleep(0.1)
+    job_store.record(queue.database, Fence(job.id, 1, 1), "preview", {})  # as another process does
+    watching.append(asyncio.create_task(seen_by(queue, job, [])))
+    async with asyncio.timeout(10):
+        while len(waits) < 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await jobs.finish(job)
+    await asyncio.gather(*watching)
 
 
 async def test_a_watcher_whose_reading_failed_still_sees_the_end() -> None:
