@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,6 +70,9 @@ async def test_what_is_foretold_goes_on_while_the_job_stays_as_it_is(slow: Gatew
     told = []
     while len(set(told)) < 3:
         answer, view = await both(slow, jobs[3])
+        if None in (answer["eta_s"], view["eta_s"]):  # a new job is not foretold at once
+            await asyncio.sleep(0.02)
+            continue
         assert answer["eta_s"] == pytest.approx(view["eta_s"], abs=5)
         assert answer["eta_p90_s"] >= answer["eta_s"]
         told.append(answer["eta_s"])
