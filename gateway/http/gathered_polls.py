@@ -18,7 +18,9 @@ from gateway.http.guarded_protocol import GuardedProtocol
 TOGETHER_EVERY_S = 0.1
 A_CROWD = 8
 """So many in that time come one by one still."""
-_POLL = re.compile(rb"GET /v1/jobs/job_[0-9a-z]{1,60} HTTP/1\.1\r\n")
+POLLED = "/v1/jobs/(job_[0-9a-z]{1,60})"
+"""Pattern of the path that is polled, with the job's id."""
+_POLL = re.compile(rf"GET {POLLED} HTTP/1\.1\r\n".encode())
 _LONGEST = 2048
 """Bytes of a poll that is kept: what a browser sends, or one with a key."""
 

@@ -56,8 +56,8 @@ class JobFeed:
             return None
         told = self._changes.told_since(self._job_id, self._read_at)
         known = self._news.events
-        newest = known[-1].id if known else self._after
-        if not told or told[0].id != newest + 1:
+        following = (known[-1].id if known else self._after) + 1
+        if not told or [event.id for event in told] != [*range(following, following + len(told))]:
             return None
         return News(tuple(event for event in (*known, *told) if event.id > seen), over=False)
 

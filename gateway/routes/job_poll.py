@@ -15,9 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.errors import RetouchError
 from gateway.http import problem
 from gateway.http.dependencies import Services
+from gateway.http.gathered_polls import POLLED
 from gateway.wire.job_answers import JobAnswer
 
-_PATH = re.compile(r"/v1/jobs/(job_[0-9a-z]{1,60})")
+_PATH = re.compile(POLLED)
 
 
 async def job_now(job_id: str, services: Services) -> JobAnswer:

@@ -13,6 +13,7 @@ from gateway.jobs import job_lookup, job_store
 from gateway.jobs.job import Fence, Job, JobEvent, JobStatus
 from gateway.jobs.job_database import JobDatabase
 from gateway.jobs.job_engine_memory import MemoryEngine
+from gateway.jobs.job_lookup import Change
 from gateway.jobs.job_queue import JobQueue
 from tests.gateway.held_jobs import HeldJobs, close_queues, make_limits, make_queue, settle, submit
 from tests.gateway.jobs.counted_statements import counted_statements
@@ -104,6 +105,25 @@ async def test_what_another_wrote_in_between_is_not_passed_over() -> None:
     await jobs.finish(job)
     await watching
     assert [event.id for event in seen] == list(range(1, 14))
+    assert seen == await queue.past_events(job.id)
+
+
+async def test_what_another_wrote_between_two_that_are_told_at_once_is_not_passed_over() -> None:
+    jobs = HeldJobs()
+    queue = await make_queue(jobs)
+    job = await submit(queue)
+    seen: list[JobEvent] = []
+    watching = asyncio.create_task(seen_by(queue, job, seen))
+    await settle()
+    for is_another in (False, True, False):  # all before the one who watches has a turn
+        number = job_store.record(queue.database, Fence(job.id, 1, 1), "preview", {})
+        assert number is not None
+        if not is_another:
+            change = Change(number, JobStatus.RUNNING, 1, 1)
+            queue._changes.tell(job.id, JobEvent(number, "preview", {}), change)
+    await settle()
+    await jobs.finish(job)
+    await watching
     assert seen == await queue.past_events(job.id)
 
 
