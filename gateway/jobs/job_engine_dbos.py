@@ -26,6 +26,7 @@ from gateway.errors import StoreUnavailableError
 from gateway.jobs.empty_looks import spare_empty_looks
 from gateway.jobs.job import Ticket
 from gateway.jobs.job_engine import Run
+from gateway.jobs.queue_bells import QueueBells
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,6 +71,8 @@ class DbosEngine:
         self._threads = ThreadPoolExecutor(4, "job-engine")
         self._quiet = False
         self._launched = False
+        self._bells: QueueBells | None = None
+        """Of the queues that this process works on."""
 
     async def start(self, run: Run | None) -> None:
         """Launch DBOS, which recovers what a process with this worker id left behind."""
@@ -92,12 +95,16 @@ class DbosEngine:
             DBOS.launch()
             spare_empty_looks(_get_dbos_instance()._sys_db)
             await self._in_thread(self._register_queues)
+            if run is not None:
+                self._bells = QueueBells(_get_dbos_instance(), map(_queue, self._models))
         self._launched = True
 
     async def enqueue(self, ticket: Ticket) -> None:
         """Put a ticket in line."""
         await self.pace(quiet=False)
         await self._in_thread(_enqueue, ticket)
+        if self._bells is not None:
+            self._bells.ring(_queue(ticket.model))
 
     async def claimed_by(self, workers: Collection[str]) -> list[Ticket]:
         """Workflows that these executors took."""
