@@ -16,6 +16,7 @@ from diffusers import pipelines as diffusers_pipelines
 from PIL import Image
 
 from qwen_serving import single_stream
+from qwen_serving.company import Company
 from qwen_serving.exported import Exported
 from qwen_serving.job_request import JobRequest
 from qwen_serving.preview import LatentPreview
@@ -39,12 +40,14 @@ class Job:
         *,
         device: torch.device,
         executor: Executor,
+        company: Company,
         check: Callable[[], None],
         emit: Emit,
     ) -> None:
         self._exported = exported
         self._request = request
         self._executor = executor
+        self._company = company
         self._check = check
         self._emit = emit
         self._of = fingerprint(exported.manifest)
@@ -72,7 +75,10 @@ class Job:
         """
         self._check()
         pipeline = self._build_pipeline()
-        result = pipeline(**self._arguments())
+        try:
+            result = pipeline(**self._arguments())
+        finally:
+            self._company.leave(pipeline.transformer)
         image = _opaque(np.asarray(result.images[0]))
         event = {
             "event": "image",
@@ -100,6 +106,7 @@ class Job:
                 self._calls,
                 self._executor,
                 adapters=self._adapters(),
+                company=self._company,
             ),
         }
         name = manifest["pipeline"]
@@ -163,6 +170,8 @@ class Job:
     ) -> dict[str, torch.Tensor]:
         self._check()
         step, total = self._done + index + 1, self._done + pipeline.num_timesteps
+        if step == total:
+            self._company.leave(pipeline.transformer)
         latents = tensors["latents"]
         event = {"event": "step", "step": step, "total_steps": total}
         preview = self._paint_preview(pipeline, step, total, latents)

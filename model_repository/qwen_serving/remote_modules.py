@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
+from qwen_serving.company import Company
 from qwen_serving.stage_calls import StageCalls
 from qwen_serving.stage_name import StageName
 
@@ -106,9 +107,11 @@ class RemoteTransformer(_Remote):
         executor: Executor,
         *,
         adapters: str | None = None,
+        company: Company | None = None,
     ) -> None:
         super().__init__(config_folder, stage, calls)
         self._executor = executor
+        self._company = company or Company()
         self._adapters = adapters
         self._branch = "cond"
         self._unconditional: dict[str, torch.Tensor | str] | None = None
@@ -150,10 +153,11 @@ class RemoteTransformer(_Remote):
             fixed["ADAPTERS"] = self._adapters
         if self._branch == "uncond":
             self._unconditional = fixed
-        elif self._unconditional is not None:
-            both = {**moving, **self._unconditional}
-            self._ahead = self._executor.submit(self._predict, both)
-        return (self._predict({**moving, **fixed}),)
+        with self._company.step(self, hidden_states.shape):
+            if self._branch != "uncond" and self._unconditional is not None:
+                both = {**moving, **self._unconditional}
+                self._ahead = self._executor.submit(self._predict, both)
+            return (self._predict({**moving, **fixed}),)
 
     def _predict(self, inputs: dict[str, torch.Tensor | str]) -> torch.Tensor:
         return self._stage_calls.run("transformer", self.stage, inputs, "NOISE_PRED")

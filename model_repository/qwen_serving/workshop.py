@@ -15,6 +15,7 @@ from diffusers.pipelines.qwenimage import (  # noqa: E402
     pipeline_qwenimage_edit_plus as edit_plus,
 )
 
+from qwen_serving.company import Company  # noqa: E402
 from qwen_serving.exported import Exported  # noqa: E402
 from qwen_serving.job import Emit, Job  # noqa: E402
 from qwen_serving.job_request import JobRequest  # noqa: E402
@@ -28,6 +29,7 @@ class Workshop:
         self._exported = exported
         self._device = device
         self._executor = executor
+        self._company = Company()
 
     @classmethod
     def load(cls, folder: Path, args: Mapping[str, str], executor: Executor) -> Workshop:
@@ -59,6 +61,7 @@ class Workshop:
             request,
             device=self._device,
             executor=self._executor,
+            company=self._company,
             check=check,
             emit=emit,
         ).run()
