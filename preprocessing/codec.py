@@ -36,7 +36,8 @@ from preprocessing.image_header import (
 )
 from preprocessing.mask_png import encode_outline, outline
 from preprocessing.masks import white
-from preprocessing.png_writer import write_png
+from preprocessing.patched import PatchedImage
+from preprocessing.png_writer import write_png, write_png_strips
 
 __all__ = [
     "DecodedImage",
@@ -138,12 +139,20 @@ def decode_layers(
     return grey, _plane(alpha, orientation), notes + _frame_notes(header)
 
 
-def encode_png(pixels: Image | Plane, *, alpha: Plane | None = None) -> bytes:
+def encode_png(picture: Image | Plane | PatchedImage, *, alpha: Plane | None = None) -> bytes:
     """Losslessly; pixels (H, W, 3) or (H, W) uint8, alpha (H, W) uint8 with colour only.
 
     For speed rather than size: `png_writer.py`.
     """
-    return write_png(pixels if alpha is None else np.dstack([pixels, alpha]))
+    if alpha is None and isinstance(picture, np.ndarray):
+        return write_png(picture)
+
+    def strip(rows: slice) -> Image:
+        own = picture.rows(rows) if isinstance(picture, PatchedImage) else picture[rows]
+        return own if alpha is None else np.dstack([own, alpha[rows]])
+
+    size_wh = picture.shape[1], picture.shape[0]
+    return write_png_strips(strip, size_wh, channels=3 if alpha is None else 4, bits=8)
 
 
 def encode_mask_png(levels: Mask | Plane) -> bytes:

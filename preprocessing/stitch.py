@@ -16,6 +16,7 @@ from preprocessing.compose import (
 from preprocessing.crop import Box
 from preprocessing.masks import binarise, bounding_box, coverage, resize_mask
 from preprocessing.motion import Motion
+from preprocessing.patched import PatchedImage
 from preprocessing.registration import estimate_motion
 from preprocessing.ring import (
     WIDTH_PX,
@@ -40,10 +41,15 @@ UNRELATED = (
 class Stitched:
     """A finished edit."""
 
-    pixels: Image
+    picture: PatchedImage
     preservation: Preservation | None
     """None where nothing of the original was put back."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> Image:
+        """(H, W, 3) uint8, put together."""
+        return self.picture.whole()
 
 
 def stitch(
@@ -71,10 +77,9 @@ def stitch(
     """
     x0, y0, x1, y1 = crop or (0, 0, original.shape[1], original.shape[0])
     part = np.s_[y0:y1, x0:x1]
-    whole = original.copy()
     if preserve is Preserve.NONE:
-        whole[part] = resized(painted, (x1 - x0, y1 - y0))
-        return Stitched(whole, None)
+        own = resized(painted, (x1 - x0, y1 - y0))
+        return Stitched(PatchedImage(original, own, (x0, y0)), None)
     inside = binarise(levels)
     touched = levels > 0 if preserve is Preserve.SOFT else inside
     reach_px = feather_px if preserve is Preserve.SOFT else 0
@@ -82,15 +87,17 @@ def stitch(
     # One pixel of outside around what changes tells the blend where its edges are.
     box = _grown(bounding_box(touched[part]) or (0, 0, 1, 1), reach_px + 1, size_wh)
     aligned = align(original[part], painted, inside[part])
-    near = np.s_[y0 + box[1] : y0 + box[3], x0 + box[0] : x0 + box[2]]
+    corner = left, top = x0 + box[0], y0 + box[1]
+    near = np.s_[top : y0 + box[3], left : x0 + box[2]]
+    patch = original[near].copy()
     blended = blend_into(
-        whole[near],
+        patch,
         aligned.shown(size_wh, box),
         levels[near],
         feather_px=feather_px,
         preserve=preserve,
     )
-    largest = blended.largest_change(original[near], whole[near])
+    largest = blended.largest_change(original[near], patch)
     zoom_x, zoom_y = (x1 - x0) / painted.shape[1], (y1 - y0) / painted.shape[0]
     motion, difference = aligned.motion, aligned.difference
     preservation = Preservation(
@@ -104,7 +111,7 @@ def stitch(
         ring_delta_e=None if difference is None else round(difference, 3),
     )
     warnings = () if aligned.is_related else (UNRELATED.format(motion.correlation),)
-    return Stitched(whole, preservation, warnings)
+    return Stitched(PatchedImage(original, patch, corner), preservation, warnings)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,11 +10,12 @@ from gateway.edits.edit_inputs import EditInputs
 from gateway.edits.white_balancing import WhiteBalancer
 from gateway.painting.painting_order import PaintingOrder
 from gateway.process.image_work import image_work
-from gateway.storage.image_store import StoredImage
+from gateway.storage.image_store import BegunPut, StoredImage
 from gateway.storage.pictures import Pictures
 from preprocessing.arrays import Image, Plane
 from preprocessing.codec import DecodedImage
 from preprocessing.compose import Preserve, resized
+from preprocessing.patched import PatchedImage
 from preprocessing.stitch import Stitched, stitch
 
 
@@ -46,20 +47,34 @@ async def finish(
         assert order.image is not None  # noqa: S101
         balanced = await balancer.by_example(order.image, painted)
         return FinishedPicture(balanced.stored, None, balanced.warnings, balanced.cube)
-    done = await image_work(_stitched, order, inputs.original, inputs.levels, painted)
-    alpha = inputs.original.alpha if order.keep_alpha else None
-    stored = await pictures.keep(done.pixels, alpha=alpha)
+    done, begun = await image_work(
+        _stitch_and_keep, order, inputs.original, inputs.levels, painted, pictures
+    )
+    stored = await pictures.end_keeping(begun)
     kept = asdict(done.preservation) if done.preservation else None
     return FinishedPicture(stored, kept, done.warnings)
+
+
+def _stitch_and_keep(
+    order: PaintingOrder,
+    original: DecodedImage,
+    levels: Plane | None,
+    painted: Image,
+    pictures: Pictures,
+) -> tuple[Stitched, BegunPut]:
+    done = _stitched(order, original, levels, painted)
+    alpha = original.alpha if order.keep_alpha else None
+    return done, pictures.begin_keeping(done.picture, alpha=alpha)
 
 
 def _stitched(
     order: PaintingOrder, original: DecodedImage, levels: Plane | None, painted: Image
 ) -> Stitched:
     if not order.keep_size and (levels is None or order.preserve == "none"):
-        return Stitched(painted, None)
+        return Stitched(PatchedImage(painted), None)
     if levels is None:
-        return Stitched(resized(painted, (original.width, original.height)), None)
+        at_size = resized(painted, (original.width, original.height))
+        return Stitched(PatchedImage(at_size), None)
     return stitch(
         original.pixels,
         painted,

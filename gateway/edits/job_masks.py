@@ -12,7 +12,7 @@ from gateway.masks.smart_masks import Question
 from gateway.process.image_work import image_work
 from gateway.rejections import rejections
 from gateway.storage.image_store import StoredImage
-from gateway.storage.pictures import Pictures
+from gateway.storage.pictures import MaskExtent, Pictures
 from preprocessing import masks
 from preprocessing.mask_input import MaskInput, MaskSemantics, read_mask, understand
 from preprocessing.prompts import Prompt
@@ -73,6 +73,8 @@ class MaskDesk:
             used = self._pictures.have_levels(mask_id, levels)
         else:
             used = await self._pictures.keep_levels(levels)
+        if levels is read.levels:
+            self._pictures.have_extent(used, MaskExtent(read.coverage, read.box))
         return UsedMask(used, read.polarity.value, read.warnings)
 
     async def find(

@@ -159,18 +159,27 @@ class OrderDesk:
             return width, height
         if task == "generate":
             return defaults.size_wh
-        image = await self._pictures.store.info(wanted["image"])
+        image = await self._pictures.store.glance(wanted["image"])
         x0, y0, x1, y1 = crop or (0, 0, image.width, image.height)
         return fit_area((x1 - x0, y1 - y0), defaults.area, multiple=defaults.size_multiple)
 
     async def _crop(self, wanted: Mapping[str, Any], area: int) -> Box | None:
         """Check the mask, and plan what of the picture is painted."""
-        image = await self._pictures.store.info(wanted["image"])
+        image = await self._pictures.store.glance(wanted["image"])
         levels = await self._pictures.levels(wanted["mask"])
         image_wh = image.width, image.height
-        box = await image_work(_box_of, levels, image_wh)
+        box = self._known_box(wanted["mask"], levels, image_wh)
+        if box is None:
+            box = await image_work(_box_of, levels, image_wh)
         is_off = wanted.get("crop") == "off" or (wanted.get("size") or "auto") != "auto"
         return None if is_off else plan_crop(box, image_wh, area)
+
+    def _known_box(self, mask_id: str, levels: Plane, image_wh: tuple[int, int]) -> Box | None:
+        """Where a mask is that has just been read as one of the picture; None: look."""
+        known = self._pictures.known_extent(mask_id)
+        if known is None or known.is_all or levels.shape != image_wh[::-1]:
+            return None
+        return known.box
 
 
 def _box_of(levels: Plane, image_wh: tuple[int, int]) -> Box:

@@ -148,6 +148,6 @@ async def _mask_view(pictures: Pictures, used: UsedMask) -> MaskView:
     return MaskView(
         file_id=used.file_id,
         polarity=used.polarity,
-        coverage=extent.coverage,
+        coverage=extent.shown_coverage,
         bbox=extent.box,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,14 @@ from gateway.errors import NotFoundError
 from gateway.keys.owner import current_owner
 from gateway.storage.file_removals import FileRemovals
 from gateway.storage.object_store import NewObject, ObjectStore
+from gateway.storage.picture_keys import (
+    ID,
+    content_key,
+    owner_key,
+    picture_at,
+    record_key,
+    touched_key,
+)
 from gateway.storage.recent_images import RecentImages
 from gateway.storage.stored_image import NewImage, StoredImage
 
@@ -22,8 +29,8 @@ __all__ = ["BegunPut", "ImageStore", "NewImage", "StoredImage"]
 
 LATELY_S = 60.0
 """Sweeps take what was put an hour ago and more (`Settings.file_ttl_s`)."""
-_ID = re.compile(r"file_[0-9a-f]{40}")
-_KEY = re.compile(r"files/[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{40})(?:\.json)?")
+GLANCE_S = 5.0
+"""A form's pictures are put, and asked for four times until its job is in line."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,7 @@ class BegunPut:
 
 
 class ImageStore:
-    """Pictures in an object store: a local folder, S3, or memory in tests.
-
-    Keys: `files/ab/cd/HASH` has the bytes, `.json` beside it the record, `owners/HASH/KEY` says
-    who may see it, `touched/HASH` when it was put again.
-    """
+    """Pictures in an object store: a local folder, S3, or memory in tests."""
 
     def __init__(
         self,
@@ -106,7 +109,7 @@ class ImageStore:
 
     def _write_here(self, image: StoredImage, data: bytes) -> None:
         """Nothing to do where all of it is there and too new for any sweep."""
-        objects, touched = _objects(image, data), _touched_key(image.id)
+        objects, touched = _objects(image, data), touched_key(image.id)
         times = self._store.times_here([touched, *(o.key for o in objects)])
         newest = max((moment for moment in times[:3] if moment is not None), default=0)
         if None in times[1:] or newest < time.time() - LATELY_S:
@@ -136,7 +139,7 @@ class ImageStore:
                 break
 
     async def _keep(self, image: StoredImage, data: bytes) -> None:
-        await self._store.create_all(_objects(image, data), otherwise=_touched_key(image.id))
+        await self._store.create_all(_objects(image, data), otherwise=touched_key(image.id))
 
     async def info(self, image_id: str) -> StoredImage:
         """The record of a picture.
@@ -144,11 +147,22 @@ class ImageStore:
         Raises:
             NotFoundError: no such picture.
         """
-        data = await self._read(_record_key(image_id), image_id)
+        data = await self._read(record_key(image_id), image_id)
         record: Mapping[str, Any] = json.loads(bytes(data))
         image = StoredImage(**{**record, "warnings": tuple(record["warnings"])})
         self._recent.note_seen(image)
         return image
+
+    async def glance(self, image_id: str) -> StoredImage:
+        """As `info`, by a look that is `GLANCE_S` old at the most, for one who needs it next.
+
+        What another process has removed since is found out then: when it is read, or when a job
+        with it gets in line.
+
+        Raises:
+            NotFoundError: no such picture.
+        """
+        return self._recent.seen(image_id, within_s=GLANCE_S) or await self.info(image_id)
 
     def recall(self, image_id: str) -> StoredImage | None:
         """The record that whoever asks put or had before, without a look; call `require_here` then.
@@ -163,9 +177,9 @@ class ImageStore:
         Raises:
             NotFoundError: it is not.
         """
-        keys = [_record_key(image_id)]
+        keys = [record_key(image_id)]
         if owner := current_owner.get():
-            keys.append(_owner_key(image_id, owner))
+            keys.append(owner_key(image_id, owner))
         if None in self._store.times_here(keys):
             raise NotFoundError(f"There is no file {image_id!r}.")
 
@@ -184,7 +198,7 @@ class ImageStore:
         Raises:
             NotFoundError: no such picture.
         """
-        return await self._read(_content_key(image_id), image_id)
+        return await self._read(content_key(image_id), image_id)
 
     async def delete(self, image_id: str) -> None:
         """Forget a picture; of one that others have too, the asking owner's share.
@@ -196,6 +210,7 @@ class ImageStore:
         """
         while True:
             await self.info(image_id)
+            self._recent.forget(image_id)
             if self._removals is None:
                 return await self._give_up(image_id)
             async with self._removals.withdrawn(image_id, current_owner.get()) as mine:
@@ -206,7 +221,7 @@ class ImageStore:
         owner = current_owner.get()
         if not owner:
             return await self.erase(image_id)
-        await self._store.delete(_owner_key(image_id, owner))
+        await self._store.delete(owner_key(image_id, owner))
         if self._removals is None:
             return None if await self._has_owner(image_id) else await self.erase(image_id)
         # Another job may need it, from when keys were off: then a sweep removes it later.
@@ -218,7 +233,7 @@ class ImageStore:
         return await self._removals.note_removed(image_id)
 
     async def _has_owner(self, image_id: str) -> bool:
-        return await self._store.any_under(_owner_key(image_id, ""))
+        return await self._store.any_under(owner_key(image_id, ""))
 
     async def require_visible(self, image_id: str) -> None:
         """Check that a picture is one of whoever asks; without keys every picture is.
@@ -227,7 +242,7 @@ class ImageStore:
             NotFoundError: it is another key's, or not there.
         """
         owner = current_owner.get()
-        if owner and await self._store.written_at(_owner_key(image_id, owner)) is None:
+        if owner and await self._store.written_at(owner_key(image_id, owner)) is None:
             raise NotFoundError(f"There is no file {image_id!r}.")
 
     async def download_url(self, image_id: str) -> str | None:
@@ -239,32 +254,32 @@ class ImageStore:
         if not self._presign_s:
             return None
         await self.info(image_id)
-        return await self._store.signed_url(_content_key(image_id), self._presign_s)
+        return await self._store.signed_url(content_key(image_id), self._presign_s)
 
     async def unchanged_since(self, moment: float) -> AsyncIterator[str]:
         """Ids of what was written before `moment`, whosever it is; some come twice."""
         async for key, written_at in self._store.listed("files/"):
-            if written_at < moment and (named := _KEY.fullmatch(key)):
-                yield f"file_{named[1]}"
+            if written_at < moment and (image_id := picture_at(key)):
+                yield image_id
 
     async def last_put_at(self, image_id: str) -> float | None:
         """When it was put last, whosever it is; None: nothing of it is there."""
-        keys = (_content_key(image_id), _record_key(image_id), _touched_key(image_id))
+        keys = (content_key(image_id), record_key(image_id), touched_key(image_id))
         times = [await self._store.written_at(key) for key in keys]
         return max((time for time in times if time is not None), default=None)
 
     async def erase(self, image_id: str) -> None:
         """Remove a picture from all its owners."""
-        owners = [key async for key, _ in self._store.listed(_owner_key(image_id, ""))]
-        for key in (_record_key(image_id), _content_key(image_id), *owners):
+        owners = [key async for key, _ in self._store.listed(owner_key(image_id, ""))]
+        for key in (record_key(image_id), content_key(image_id), *owners):
             await self._store.delete(key)
-        await self._store.delete(_touched_key(image_id))
+        await self._store.delete(touched_key(image_id))
 
     async def _read(self, key: str, image_id: str) -> bytes | memoryview:
-        if not _ID.fullmatch(image_id):
+        if not ID.fullmatch(image_id):
             raise NotFoundError(f"There is no file {image_id[:80]!r}.")
         owner = current_owner.get()
-        beside = _owner_key(image_id, owner) if owner else None
+        beside = owner_key(image_id, owner) if owner else None
         data = await self._store.view(key, beside=beside)
         if data is None:
             raise NotFoundError(f"There is no file {image_id!r}.")
@@ -275,26 +290,9 @@ def _objects(image: StoredImage, data: bytes) -> list[NewObject]:
     """What a picture is; its record after its bytes: without one it does not exist yet."""
     record = json.dumps(vars(image)).encode()
     objects = [
-        NewObject(_content_key(image.id), data, image.media_type),
-        NewObject(_record_key(image.id), record, "application/json"),
+        NewObject(content_key(image.id), data, image.media_type),
+        NewObject(record_key(image.id), record, "application/json"),
     ]
     if owner := current_owner.get():
-        objects.append(NewObject(_owner_key(image.id, owner), b"", "text/plain"))
+        objects.append(NewObject(owner_key(image.id, owner), b"", "text/plain"))
     return objects
-
-
-def _content_key(image_id: str) -> str:
-    digest = image_id.removeprefix("file_")
-    return f"files/{digest[:2]}/{digest[2:4]}/{digest}"
-
-
-def _owner_key(image_id: str, owner: str) -> str:
-    return f"owners/{image_id.removeprefix('file_')}/{owner}"
-
-
-def _record_key(image_id: str) -> str:
-    return _content_key(image_id) + ".json"
-
-
-def _touched_key(image_id: str) -> str:
-    return f"touched/{image_id.removeprefix('file_')}"

@@ -19,6 +19,7 @@ from preprocessing.arrays import Image, Mask, Plane
 from preprocessing.codec import DecodedImage, GreyImage
 from preprocessing.crop import Box
 from preprocessing.image_header import ImageLimits
+from preprocessing.patched import PatchedImage
 
 _DATA_URL = re.compile(r"data:[\w.+/-]*(;[\w=.+-]+)*;base64,", re.ASCII)
 _MOST_EXTENTS = 1024
@@ -32,6 +33,16 @@ class MaskExtent:
     """Share of the picture, 0 to 1."""
     box: Box | None
     """xyxy, right and bottom exclusive; None for an empty mask."""
+
+    @property
+    def shown_coverage(self) -> float:
+        """For people: six digits."""
+        return round(self.coverage, 6)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it leaves no pixel."""
+        return self.coverage == 1
 
 
 class Pictures:
@@ -68,7 +79,7 @@ class Pictures:
         if reference.startswith("data:"):
             data = await image_work(_decode_data_url, reference, pointer)
             return await self.take_in(data, pointer=pointer)
-        return await self.store.info(reference)
+        return await self.store.glance(reference)
 
     async def decoded(self, image_id: str) -> DecodedImage:
         """Pixels of a stored picture, upright RGB; not to be written to."""
@@ -98,10 +109,18 @@ class Pictures:
             await self.store.require_visible(image_id)
             return known
         extent = await image_work(_extent, await self.levels(image_id))
+        self.have_extent(image_id, extent)
+        return extent
+
+    def have_extent(self, image_id: str, extent: MaskExtent) -> None:
+        """Say what a stored mask selects."""
         self._extents[image_id] = extent
         if len(self._extents) > _MOST_EXTENTS:
             self._extents.popitem(last=False)
-        return extent
+
+    def known_extent(self, image_id: str) -> MaskExtent | None:
+        """The same where it is known; nothing is looked at."""
+        return self._extents.get(image_id)
 
     async def levels(self, image_id: str, *, pointer: str = "/mask") -> Plane:
         """A stored picture read as a soft mask: (H, W) uint8, white = edit; not written to."""
@@ -140,13 +159,20 @@ class Pictures:
 
     async def keep(self, pixels: Image | Plane, *, alpha: Plane | None = None) -> StoredImage:
         """Store a picture, or the levels of a soft mask, as PNG."""
-        (stored,) = await self.store.end_put(await image_work(self._begin_keeping, pixels, alpha))
-        return stored
+        return await self.end_keeping(await image_work(self.begin_keeping, pixels, alpha=alpha))
 
-    def _begin_keeping(self, pixels: Image | Plane, alpha: Plane | None) -> BegunPut:
-        data = codec.encode_png(pixels, alpha=alpha)
-        height, width = pixels.shape[:2]
+    def begin_keeping(
+        self, picture: Image | Plane | PatchedImage, *, alpha: Plane | None = None
+    ) -> BegunPut:
+        """The first half of `keep`, in the thread that made the pixels; blocks."""
+        data = codec.encode_png(picture, alpha=alpha)
+        height, width = picture.shape[:2]
         return self.store.begin_put([NewImage(data=data, width=width, height=height, format="png")])
+
+    async def end_keeping(self, begun: BegunPut) -> StoredImage:
+        """The second half."""
+        (stored,) = await self.store.end_put(begun)
+        return stored
 
     async def forget(self, image_id: str) -> None:
         """Delete a picture.
@@ -188,7 +214,7 @@ class Pictures:
 
 def _extent(levels: Plane) -> MaskExtent:
     mask = masks.binarise(levels)
-    return MaskExtent(round(masks.coverage(mask), 6), masks.bounding_box(mask))
+    return MaskExtent(masks.coverage(mask), masks.bounding_box(mask))
 
 
 def _decode_data_url(url: str, pointer: str | None) -> bytes:

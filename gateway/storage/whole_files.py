@@ -26,27 +26,33 @@ def write_whole(path: Path, data: bytes, *, create: bool) -> bool:
     Raises:
         OSError: it cannot be; nothing was written.
     """
-    beside = path.with_name(f"{path.name}#{secrets.randbits(63)}")
+    # Paths as text: as objects they cost as much again as the system's calls.
+    target = str(path)
+    beside = f"{target}#{secrets.randbits(63)}"
     try:
         _write_new(beside, data)
         if not create:
-            beside.replace(path)
+            os.replace(beside, target)  # noqa: PTH105
             return True
         with suppress(FileExistsError):
-            os.link(beside, path)
+            os.link(beside, target)
             return True
         return False
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(beside)  # noqa: PTH108
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def _write_new(path: str, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        file = path.open("xb", buffering=0)
+        file = os.open(path, flags, 0o666)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("xb", buffering=0)
-    with file:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, flags, 0o666)
+    try:
         left = memoryview(data)
         while left:
-            left = left[file.write(left) :]
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)

@@ -79,4 +79,4 @@ async def mask_of(job: Job, pictures: Pictures) -> dict[str, Any] | None:
         extent = await pictures.mask_extent(mask_id)
     except NotFoundError:  # its owner deleted it since
         return view
-    return view | {"coverage": extent.coverage, "bbox": extent.box}
+    return view | {"coverage": extent.shown_coverage, "bbox": extent.box}

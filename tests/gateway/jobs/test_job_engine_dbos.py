@@ -25,6 +25,8 @@ from tests.gateway.held_jobs import RESULT, HeldJobs, make_limits
 from tests.private_postgres import PrivatePostgres
 
 pytestmark = pytest.mark.timeout(60)
+NORMAL, FULL = 1, 2
+"""Of SQLite's PRAGMA synchronous."""
 
 
 @pytest.fixture(scope="module")
@@ -236,3 +238,13 @@ async def test_an_empty_line_is_looked_at_with_one_question(url: str) -> None:
         if url.startswith("sqlite"):  # and not even these, while nobody writes
             assert len(looks) < len(marks) / 2, asked
         assert len(looks) + len(marks) > 2, asked
+
+
+async def test_only_the_stores_own_commits_wait_for_the_disk(tmp_path: Path) -> None:
+    """Both write to one log: what the store has told is behind all that the line noted before."""
+    async with opened(f"sqlite:///{tmp_path}/jobs.db", HeldJobs()) as queue:
+        with _get_dbos_instance()._sys_db.engine.connect() as line:
+            assert line.exec_driver_sql("PRAGMA synchronous").scalar() == NORMAL
+            assert line.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        with queue.database.writing() as store:
+            assert store.exec_driver_sql("PRAGMA synchronous").scalar() == FULL

@@ -15,6 +15,7 @@ from obstore.store import MemoryStore
 
 from gateway.errors import NotFoundError
 from gateway.keys.owner import current_owner
+from gateway.storage import image_store
 from gateway.storage.image_store import ImageStore, StoredImage
 from gateway.storage.object_store import ObjectStore
 
@@ -126,6 +127,25 @@ async def test_a_recalled_picture_is_one_that_the_asker_put_or_saw_and_is_looked
     await other.delete(image.id)
     with pytest.raises(NotFoundError, match="There is no file"):
         store.require_here(image.id)
+
+
+async def test_a_glance_is_a_look_of_a_moment_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = ImageStore.in_folder(tmp_path), ImageStore.in_folder(tmp_path)
+    image = await put(other)
+    assert await store.glance(image.id) == image
+    token = current_owner.set("somebody")
+    with pytest.raises(NotFoundError):
+        await store.glance(image.id)
+    current_owner.reset(token)
+    await other.delete(image.id)
+    with pytest.raises(NotFoundError):
+        await other.glance(image.id)
+    assert await store.glance(image.id) == image, "another process cannot tell it at once"
+    monkeypatch.setattr(image_store, "GLANCE_S", 0.0)
+    with pytest.raises(NotFoundError):
+        await store.glance(image.id)
 
 
 async def test_nothing_is_recalled_where_it_cannot_be_looked_for() -> None:

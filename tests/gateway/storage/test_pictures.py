@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
+from gateway.edits.job_masks import MaskDesk
+from gateway.masks.segmentation import Segmenter
 from gateway.storage.image_store import ImageStore
 from gateway.storage.pictures import Pictures
 from preprocessing.codec import encode_png
@@ -48,3 +51,21 @@ async def test_a_grey_file_takes_as_much_of_the_cache_as_it_has_levels(
     np.testing.assert_array_equal(
         (await pictures.decoded(stored.id)).pixels, np.dstack([LEVELS] * 3)
     )
+
+
+@pytest.mark.parametrize("scale", [1, 2], ids=["as it came", "resized"])
+async def test_what_a_mask_selects_is_known_once_it_was_read(tmp_path: Path, scale: int) -> None:
+    pictures = pictures_in(tmp_path, cache_bytes=2**20)
+    levels = np.zeros((80, 80), np.uint8)
+    levels[10:30, 20:50] = 255
+    mask = await pictures.take_in(encode_png(levels))
+    size = {"width": 80 * scale, "height": 80 * scale}
+    image = await pictures.store.put(b"picture", **size, format="png")
+    desk = MaskDesk(pictures, cast(Segmenter, None))
+    used = await desk.read(mask.id, image)
+    known = pictures.known_extent(used.file_id)
+    assert known is not None
+    assert not known.is_all
+    assert known.box == tuple(scale * side for side in (20, 10, 50, 30))
+    counted = await pictures_in(tmp_path, cache_bytes=0).mask_extent(used.file_id)
+    assert known == counted
