@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from gateway.storage.picture_keys import (
     touched_key,
 )
 from gateway.storage.recent_images import RecentImages
-from gateway.storage.stored_image import NewImage, StoredImage
+from gateway.storage.stored_image import BegunPut, NewImage, StoredImage, described_png
 
 __all__ = ["BegunPut", "ImageStore", "NewImage", "StoredImage"]
 
@@ -31,17 +30,6 @@ LATELY_S = 60.0
 """Sweeps take what was put an hour ago and more (`Settings.file_ttl_s`)."""
 GLANCE_S = 5.0
 """A form's pictures are put, and asked for four times until its job is in line."""
-
-
-@dataclass(frozen=True)
-class BegunPut:
-    """Pictures of which `begin_put` has done its part."""
-
-    images: tuple[StoredImage, ...]
-    data: tuple[bytes, ...]
-    is_written: bool
-    removed: frozenset[str]
-    """Ids that a sweep has, or had, in hand."""
 
 
 class ImageStore:
@@ -96,23 +84,24 @@ class ImageStore:
         Raises:
             StorageFullError: the disk is full; some may have been kept.
         """
-        images, data = tuple(new.described() for new in news), tuple(new.data for new in news)
+        news, images = tuple(news), tuple(new.described() for new in news)
         if self._store.is_remote:
-            return BegunPut(images, data, is_written=False, removed=frozenset())
-        for image, content in zip(images, data, strict=True):
-            self._write_here(image, content)
+            return BegunPut(images, news, is_written=False, removed=frozenset())
+        for image, new in zip(images, news, strict=True):
+            self._write_here(image, new)
         removed: frozenset[str] = frozenset()
         if self._removals:
             # Now that it is written: a removal that begins later is of what is there.
             removed = self._removals.look([i.id for i in images], current_owner.get())
-        return BegunPut(images, data, is_written=True, removed=removed)
+        return BegunPut(images, news, is_written=True, removed=removed)
 
-    def _write_here(self, image: StoredImage, data: bytes) -> None:
+    def _write_here(self, image: StoredImage, new: NewImage) -> None:
         """Nothing to do where all of it is there and too new for any sweep."""
-        objects, touched = _objects(image, data), touched_key(image.id)
-        times = self._store.times_here([touched, *(o.key for o in objects)])
-        newest = max((moment for moment in times[:3] if moment is not None), default=0)
-        if None in times[1:] or newest < time.time() - LATELY_S:
+        objects, touched = _objects(image, new), touched_key(image.id)
+        put_at, *times = self._store.times_here([touched, *(o.key for o in objects)])
+        # All are written together, an owner's note when it is this owner's first time.
+        newest = max(put_at or 0, times[0] or 0)
+        if None in times or newest < time.time() - LATELY_S:
             self._store.create_all_here(objects, otherwise=touched)
 
     async def end_put(self, begun: BegunPut) -> tuple[StoredImage, ...]:
@@ -121,25 +110,25 @@ class ImageStore:
         Raises:
             StorageFullError, StoreUnavailableError: as `put`.
         """
-        for image, data in zip(begun.images, begun.data, strict=True):
+        for image, new in zip(begun.images, begun.news, strict=True):
             if not begun.is_written:
-                await self._keep(image, data)
+                await self._keep(image, new)
             if not begun.is_written or image.id in begun.removed:
-                await self._outlive_removals(image, data)
+                await self._outlive_removals(image, new)
             self._recent.note_seen(image)
         return begun.images
 
-    async def _outlive_removals(self, image: StoredImage, data: bytes) -> None:
+    async def _outlive_removals(self, image: StoredImage, new: NewImage) -> None:
         if self._removals is None:
             return
         while done := await self._removals.settled(image.id, current_owner.get()):
             # What a removal took that is done now, is written again.
-            await self._keep(image, data)
+            await self._keep(image, new)
             if await self._removals.note_back(done):
                 break
 
-    async def _keep(self, image: StoredImage, data: bytes) -> None:
-        await self._store.create_all(_objects(image, data), otherwise=touched_key(image.id))
+    async def _keep(self, image: StoredImage, new: NewImage) -> None:
+        await self._store.create_all(_objects(image, new), otherwise=touched_key(image.id))
 
     async def info(self, image_id: str) -> StoredImage:
         """The record of a picture.
@@ -147,9 +136,15 @@ class ImageStore:
         Raises:
             NotFoundError: no such picture.
         """
-        data = await self._read(record_key(image_id), image_id)
-        record: Mapping[str, Any] = json.loads(bytes(data))
-        image = StoredImage(**{**record, "warnings": tuple(record["warnings"])})
+        data = await self._find(record_key(image_id), image_id)
+        if data is not None:
+            record: Mapping[str, Any] = json.loads(bytes(data))
+            image = StoredImage(**{**record, "warnings": tuple(record["warnings"])})
+        else:
+            content = await self.view(image_id)
+            if (described := await asyncio.to_thread(described_png, content)) is None:
+                raise _not_found(image_id)  # its record is not there yet, or not any more
+            image = described
         self._recent.note_seen(image)
         return image
 
@@ -177,11 +172,11 @@ class ImageStore:
         Raises:
             NotFoundError: it is not.
         """
-        keys = [record_key(image_id)]
+        keys = [content_key(image_id)]
         if owner := current_owner.get():
             keys.append(owner_key(image_id, owner))
         if None in self._store.times_here(keys):
-            raise NotFoundError(f"There is no file {image_id!r}.")
+            raise _not_found(image_id)
 
     async def content(self, image_id: str) -> bytes:
         """The bytes that were put.
@@ -243,7 +238,7 @@ class ImageStore:
         """
         owner = current_owner.get()
         if owner and await self._store.written_at(owner_key(image_id, owner)) is None:
-            raise NotFoundError(f"There is no file {image_id!r}.")
+            raise _not_found(image_id)
 
     async def download_url(self, image_id: str) -> str | None:
         """Where the store itself hands the bytes out, for a while; None: only `content` does.
@@ -276,23 +271,30 @@ class ImageStore:
         await self._store.delete(touched_key(image_id))
 
     async def _read(self, key: str, image_id: str) -> bytes | memoryview:
-        if not ID.fullmatch(image_id):
-            raise NotFoundError(f"There is no file {image_id[:80]!r}.")
-        owner = current_owner.get()
-        beside = owner_key(image_id, owner) if owner else None
-        data = await self._store.view(key, beside=beside)
+        data = await self._find(key, image_id)
         if data is None:
-            raise NotFoundError(f"There is no file {image_id!r}.")
+            raise _not_found(image_id)
         return data
 
+    async def _find(self, key: str, image_id: str) -> bytes | memoryview | None:
+        """What is under a key of a picture; None also where it is not the asker's."""
+        if not ID.fullmatch(image_id):
+            raise _not_found(image_id)
+        owner = current_owner.get()
+        beside = owner_key(image_id, owner) if owner else None
+        return await self._store.view(key, beside=beside)
 
-def _objects(image: StoredImage, data: bytes) -> list[NewObject]:
-    """What a picture is; its record after its bytes: without one it does not exist yet."""
-    record = json.dumps(vars(image)).encode()
-    objects = [
-        NewObject(content_key(image.id), data, image.media_type),
-        NewObject(record_key(image.id), record, "application/json"),
-    ]
+
+def _not_found(image_id: str) -> NotFoundError:
+    return NotFoundError(f"There is no file {image_id[:80]!r}.")
+
+
+def _objects(image: StoredImage, new: NewImage) -> list[NewObject]:
+    """What a picture is; a record it needs after its bytes: without one it does not exist yet."""
+    objects = [NewObject(content_key(image.id), new.data, image.media_type)]
+    if new.needs_record:
+        record = json.dumps(vars(image)).encode()
+        objects.append(NewObject(record_key(image.id), record, "application/json"))
     if owner := current_owner.get():
         objects.append(NewObject(owner_key(image.id, owner), b"", "text/plain"))
     return objects

@@ -1,7 +1,7 @@
 """Under which keys a store keeps what belongs to a picture.
 
-`files/ab/cd/HASH` has the bytes, `.json` beside it the record, `owners/HASH/KEY` says who may see
-it, `touched/HASH` when it was put again.
+`files/ab/cd/HASH` has the bytes, `.json` beside it the record where the bytes do not tell,
+`owners/HASH/KEY` says who may see it, `touched/HASH` when it was put again.
 """
 
 from __future__ import annotations

@@ -9,15 +9,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from obstore.store import MemoryStore
 
 from gateway.errors import NotFoundError
 from gateway.keys.owner import current_owner
-from gateway.storage import image_store
+from gateway.storage import image_store, stored_image
 from gateway.storage.image_store import ImageStore, StoredImage
 from gateway.storage.object_store import ObjectStore
+from preprocessing.codec import encode_png
 
 DATA = b"the bytes of a picture"
 MALFORMED = ["", "file_", "file_xyz", "../../etc/passwd", "file_" + "A" * 40, "file_" + "0" * 41]
@@ -181,3 +184,50 @@ async def test_there_is_no_record_before_the_content(tmp_path: Path) -> None:
     assert records(tmp_path) == []
     image = await put(store, data)
     assert await store.content(image.id) == data
+
+
+def png(size_wh: tuple[int, int]) -> bytes:
+    return encode_png(np.zeros(size_wh[::-1], np.uint8))
+
+
+async def test_a_png_needs_no_record(tmp_path: Path) -> None:
+    store, other = ImageStore.in_folder(tmp_path), ImageStore.in_folder(tmp_path)
+    image = await store.put(png((30, 20)), width=30, height=20, format="png")
+    assert len(list((tmp_path / "files").rglob("*.*"))) == 0
+    assert await other.info(image.id) == image
+    await other.delete(image.id)
+    for ask in (other.info, other.content, store.info):
+        with pytest.raises(NotFoundError):
+            await ask(image.id)
+    assert await store.put(png((30, 20)), width=30, height=20, format="png") == image
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"width": 20, "height": 30},
+        {"format": "webp"},
+        {"warnings": ("Only the first frame of the animation is used.",)},
+    ],
+    ids=["turned upright", "another format", "warned of"],
+)
+async def test_a_record_is_kept_where_the_bytes_say_something_else(
+    store: ImageStore, what: dict[str, Any]
+) -> None:
+    said = {"width": 30, "height": 20, "format": "png", **what}
+    image = await store.put(png((30, 20)), **said)
+    assert vars(await store.info(image.id)).items() >= said.items()
+
+
+async def test_a_large_png_is_not_read_for_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = png((30, 20))
+    monkeypatch.setattr(stored_image, "PNG_BYTES", len(data) - 1)
+    store = ImageStore.in_folder(tmp_path)
+    image = await store.put(data, width=30, height=20, format="png")
+    (record,) = (tmp_path / "files").rglob("*.json")
+    assert await store.info(image.id) == image
+    record.unlink()
+    with pytest.raises(NotFoundError):
+        await store.info(image.id)
