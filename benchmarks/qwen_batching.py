@@ -1,6 +1,6 @@
 """What serving costs one edit, and what edits of several users gain, where a step takes a while.
 
-    python -m benchmarks.qwen_batching [--rounds 3] [--queue-delays-ms 2 20 150] [--output FILE.md]
+    python -m benchmarks.qwen_batching [--rounds 3] [--queue-delays-ms 1 20 150] [--output FILE.md]
 
 On a checkpoint of the true architecture whose steps take 50 ms or more on a CPU
 (`wide_repository.py`); on a GPU give --published-width 12 --in-process-device cuda: twelve layers
@@ -249,7 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=positive, default=256, help="side in pixels, 16 times n")
     parser.add_argument("--steps", type=positive, default=10)
     parser.add_argument(
-        "--queue-delays-ms", type=float, nargs="+", default=[2.0], help="the first is the baseline"
+        "--queue-delays-ms", type=float, nargs="+", default=[1.0], help="the first is the baseline"
     )
     parser.add_argument(
         "--in-process-device", default="cpu", help="of plain diffusers: cpu or cuda"
