@@ -6,8 +6,9 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
-PNG_BYTES = 4 * 2**20
-"""A PNG up to here says itself what its record would: a file less for every mask and result."""
+PNG_BYTES = 64 * 2**10
+"""A PNG up to here, as masks are, says itself what its record would. A larger one would have to be
+read, or fetched from another machine, only to be looked at."""
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
