@@ -3,10 +3,6 @@
 The C library gives what is free at the end of a heap back to the system, from twice the largest
 block on, and the system hands it out again page by page, each cleared first: an edit of a
 megapixel, which works on several arrays of 3 MB at once, had 1,842 page faults, and has 759 so.
-
-By default each thread has heaps of its own, of 64 MiB, and gives one back whenever nothing is left
-in it, which the next picture then needs again: an edit had 590 to 1,046 page faults later, and has
-451 with one heap for all.
 """
 
 from __future__ import annotations
@@ -18,8 +14,8 @@ from contextlib import suppress
 _LARGEST_KEPT_BYTES = 16 * 2**20
 """A picture of 5 megapixels; larger blocks always go back. glibc takes up to 32 MiB."""
 _MOST_KEPT_BYTES = 64 * 2**20
-"""At the end of the heap."""
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # mallopt(3)
+"""At the end of a heap. Those that threads share among them are no larger, whatever is set."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt(3)
 
 
 def keep_freed_memory() -> None:
@@ -33,4 +29,3 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
         mallopt(_TRIM_THRESHOLD, _MOST_KEPT_BYTES)
-        mallopt(_ARENA_MAX, 1)

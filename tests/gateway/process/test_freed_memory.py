@@ -12,14 +12,11 @@ import pytest
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 
 _NEW_PAGES = """
-import resource, sys, threading
+import resource, sys
 import numpy as np
 from gateway.process.freed_memory import keep_freed_memory
 
 def faults():
-    held = [np.ones(3 * 2**20, np.uint8) for _ in range(18 if len(sys.argv) > 3 else 0)]
-    for _ in range(2):
-        [np.ones(int(sys.argv[2]) * 2**20, np.uint8) for _ in range(4)]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
         [np.ones(int(sys.argv[2]) * 2**20, np.uint8) for _ in range(4)]
@@ -27,20 +24,16 @@ def faults():
 
 if sys.argv[1] == "kept":
     keep_freed_memory()
-work = threading.Thread(target=lambda: print(faults()))
-work.start()
-work.join()
+faults()
+print(faults())
 """
 
 
-def new_pages(how: str, mebibytes: int, *more: str, **environment: str) -> int:
-    """Pages that four arrays of a size need in a thread, twenty times, when they were there before.
-
-    With anything `more` the thread holds 54 MiB besides.
-    """
+def new_pages(how: str, mebibytes: int, **environment: str) -> int:
+    """Pages that four arrays of a size need, twenty times, when they were there before."""
     usual = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     done = subprocess.run(
-        [sys.executable, "-c", _NEW_PAGES, how, str(mebibytes), *more],
+        [sys.executable, "-c", _NEW_PAGES, how, str(mebibytes)],
         env={**usual, **environment},
         check=True,
         capture_output=True,
@@ -51,10 +44,6 @@ def new_pages(how: str, mebibytes: int, *more: str, **environment: str) -> int:
 
 def test_memory_of_pictures_is_kept_for_the_next_ones() -> None:
     assert new_pages("kept", 3) < 100 < 10_000 < new_pages("given back", 3)
-
-
-def test_it_is_kept_where_a_thread_has_more_than_one_heap_of_its_own_would_hold() -> None:
-    assert new_pages("kept", 3, "held") < 100
 
 
 def test_that_of_the_largest_is_given_back() -> None:
