@@ -50,7 +50,7 @@ async def finish(
     done, begun = await image_work(
         _stitch_and_keep, order, inputs.original, inputs.levels, painted, pictures
     )
-    stored = await pictures.end_keeping(begun)
+    (stored,) = await pictures.store.end_put(begun)
     kept = asdict(done.preservation) if done.preservation else None
     return FinishedPicture(stored, kept, done.warnings)
 

@@ -159,20 +159,20 @@ class Pictures:
 
     async def keep(self, pixels: Image | Plane, *, alpha: Plane | None = None) -> StoredImage:
         """Store a picture, or the levels of a soft mask, as PNG."""
-        return await self.end_keeping(await image_work(self.begin_keeping, pixels, alpha=alpha))
+        begun = await image_work(self.begin_keeping, pixels, alpha=alpha)
+        (stored,) = await self.store.end_put(begun)
+        return stored
 
     def begin_keeping(
         self, picture: Image | Plane | PatchedImage, *, alpha: Plane | None = None
     ) -> BegunPut:
-        """The first half of `keep`, in the thread that made the pixels; blocks."""
+        """The first half of `keep`, in the thread that made the pixels; blocks.
+
+        The second is the store's `end_put`.
+        """
         data = codec.encode_png(picture, alpha=alpha)
         height, width = picture.shape[:2]
         return self.store.begin_put([NewImage(data=data, width=width, height=height, format="png")])
-
-    async def end_keeping(self, begun: BegunPut) -> StoredImage:
-        """The second half."""
-        (stored,) = await self.store.end_put(begun)
-        return stored
 
     async def forget(self, image_id: str) -> None:
         """Delete a picture.

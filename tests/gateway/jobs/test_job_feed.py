@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -30,6 +31,30 @@ async def closed() -> AsyncIterator[None]:
 async def seen_by(queue: JobQueue, job: Job, seen: list[JobEvent], *, after: int = 0) -> None:
     async for event in queue.watch(job.id, after=after):
         seen.append(event)  # noqa: PERF401  (each as soon as it comes)
+
+
+@dataclass
+class Watched:
+    """A job at work, and what one who watches it has seen."""
+
+    jobs: HeldJobs
+    queue: JobQueue
+    job: Job
+    seen: list[JobEvent]
+    watching: asyncio.Task[None]
+
+    @classmethod
+    async def begin(cls) -> Watched:
+        jobs, seen = HeldJobs(), list[JobEvent]()
+        queue = await make_queue(jobs)
+        job = await submit(queue)
+        return cls(jobs, queue, job, seen, asyncio.create_task(seen_by(queue, job, seen)))
+
+    async def finish(self) -> list[JobEvent]:
+        """Let the job end; its events as the store has them, once all were watched."""
+        await self.jobs.finish(self.job)
+        await self.watching
+        return await self.queue.past_events(self.job.id)
 
 
 async def test_a_change_is_read_once_for_all_who_watch() -> None:
@@ -71,60 +96,47 @@ async def test_late_and_early_watchers_each_see_what_they_have_not_seen() -> Non
 
 
 async def test_what_this_process_writes_is_told_and_not_read_back() -> None:
-    jobs = HeldJobs()
-    queue = await make_queue(jobs)
-    job = await submit(queue)
-    seen: list[JobEvent] = []
-    watching = asyncio.create_task(seen_by(queue, job, seen))
+    watched = await Watched.begin()
     await asyncio.sleep(0.1)
     with counted_statements("FROM retouch_events") as readings:
         for step in range(1, 21):
-            jobs.step(job, step, 20)
-            jobs.preview(job)
+            watched.jobs.step(watched.job, step, 20)
+            watched.jobs.preview(watched.job)
             await asyncio.sleep(0.02)
-        written = len(seen)
+        written = len(watched.seen)
     assert written == 2 + 40
     assert not [each for each in readings if each.startswith("SELECT")]
-    await jobs.finish(job)
-    await watching
-    assert seen == await queue.past_events(job.id)
-    assert [event.json for event in seen] == [e.json for e in await queue.past_events(job.id)]
+    stored = await watched.finish()
+    assert watched.seen == stored
+    assert [event.json for event in watched.seen] == [event.json for event in stored]
 
 
 async def test_what_another_wrote_in_between_is_not_passed_over() -> None:
-    jobs = HeldJobs()
-    queue = await make_queue(jobs)
-    job = await submit(queue)
-    seen: list[JobEvent] = []
-    watching = asyncio.create_task(seen_by(queue, job, seen))
+    watched = await Watched.begin()
     await settle()
+    fence = Fence(watched.job.id, 1, 1)
     for step in range(1, 6):
-        job_store.record(queue.database, Fence(job.id, 1, 1), "preview", {"step": -step})
-        jobs.step(job, step, 5)
+        job_store.record(watched.queue.database, fence, "preview", {"step": -step})
+        watched.jobs.step(watched.job, step, 5)
         await settle()
-    await jobs.finish(job)
-    await watching
-    assert [event.id for event in seen] == list(range(1, 14))
-    assert seen == await queue.past_events(job.id)
+    stored = await watched.finish()
+    assert [event.id for event in watched.seen] == list(range(1, 14))
+    assert watched.seen == stored
 
 
 async def test_what_another_wrote_between_two_that_are_told_at_once_is_not_passed_over() -> None:
-    jobs = HeldJobs()
-    queue = await make_queue(jobs)
-    job = await submit(queue)
-    seen: list[JobEvent] = []
-    watching = asyncio.create_task(seen_by(queue, job, seen))
+    watched = await Watched.begin()
     await settle()
+    job_id, queue = watched.job.id, watched.queue
     for is_another in (False, True, False):  # all before the one who watches has a turn
-        number = job_store.record(queue.database, Fence(job.id, 1, 1), "preview", {})
+        number = job_store.record(queue.database, Fence(job_id, 1, 1), "preview", {})
         assert number is not None
         if not is_another:
             change = Change(number, JobStatus.RUNNING, 1, 1)
-            queue._changes.tell(job.id, JobEvent(number, "preview", {}), change)
+            queue._changes.tell(job_id, JobEvent(number, "preview", {}), change)
     await settle()
-    await jobs.finish(job)
-    await watching
-    assert seen == await queue.past_events(job.id)
+    stored = await watched.finish()
+    assert watched.seen == stored
 
 
 async def test_one_who_comes_later_keeps_no_news_from_one_who_waits() -> None:
