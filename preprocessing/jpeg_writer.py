@@ -51,17 +51,16 @@ def write_jpeg(
         file = simplejpeg.encode_jpeg(strip, quality=quality, colorsubsampling="444")
         return _parted(file)
 
-    stream = BytesIO()
+    parts: list[bytes] = []
     with ThreadPoolExecutor(threads, "jpeg-strips") as pool:
         for number, (head, scan) in enumerate(pool.map(encoded, range(0, height, rows))):
             if number == 0:
                 interval = blocks_across * rows // _BLOCK if rows < height else 0
-                stream.write(_head(head, height, profile=profile, interval=interval))
+                parts.append(_head(head, height, profile=profile, interval=interval))
             else:
-                stream.write(bytes((0xFF, 0xD0 + (number - 1) % 8)))
-            stream.write(scan)
-    stream.write(_END)
-    return stream.getvalue()
+                parts.append(bytes((0xFF, 0xD0 + (number - 1) % 8)))
+            parts.append(scan)
+    return b"".join([*parts, _END])  # once: other threads wait for a buffer that grows
 
 
 def _parted(file: bytes) -> tuple[bytes, bytes]:

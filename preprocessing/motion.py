@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -39,6 +39,16 @@ class Motion:
     def is_still(self) -> bool:
         """Whether there is nothing to undo."""
         return max(map(abs, self.shift)) < _STILL_PX and abs(self.scale - 1) < 1e-5
+
+    def of_whole(self, box: Box, size_wh: tuple[int, int]) -> Motion:
+        """What was found on a box of a picture, as the motion of the whole of it.
+
+        >>> Motion((3.0, 0.0), 0.5).of_whole((0, 0, 10, 8), (14, 8)).shift
+        (2.0, 0.0)
+        """
+        away = np.array([box[0] + box[2] - size_wh[0], box[1] + box[3] - size_wh[1]]) / 2
+        shift = np.array(self.shift) + away * (1 - self.scale)
+        return replace(self, shift=(float(shift[0]), float(shift[1])))
 
     def undo(self, painted: Image, box: Box | None = None) -> Image:
         """The painted picture with everything where the original has it; edges are continued.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from io import BytesIO
 
 import numpy as np
 from isal import isal_zlib
@@ -71,11 +70,9 @@ def write_png_strips(
         raise ValueError(f"A PNG has 1 to 4 channels, not {channels}.")
     width, height = size_wh
     header = struct.pack(">IIBBBBB", width, height, bits, _COLOUR_TYPES[channels], 0, 0, 0)
-    file = BytesIO()  # whose buffer is the result: nothing large is copied in one go
-    file.write(_SIGNATURE)
-    _write_chunk(file, b"IHDR", header)
+    parts = [_SIGNATURE, *_chunk(b"IHDR", header)]
     if profile is not None:
-        _write_chunk(file, b"iCCP", b"ICC profile\0\0" + isal_zlib.compress(profile))
+        parts += _chunk(b"iCCP", b"ICC profile\0\0" + isal_zlib.compress(profile))
     deflate = isal_zlib.compressobj(_LEVEL)
     stride = width * channels * bits // 8
     rows_at_once = max(1, _STRIP_BYTES // stride)
@@ -83,11 +80,12 @@ def write_png_strips(
     for top in range(0, height, rows_at_once):
         strip = strip_of(slice(top, min(top + rows_at_once, height)))
         rows = _as_bytes(strip).reshape(-1, stride)
-        _write_chunk(file, b"IDAT", deflate.compress(_filtered(rows, above)))
+        parts += _chunk(b"IDAT", deflate.compress(_filtered(rows, above)))
         above = rows[-1]
-    _write_chunk(file, b"IDAT", deflate.flush())
-    _write_chunk(file, b"IEND", b"")
-    return file.getvalue()
+    parts += [*_chunk(b"IDAT", deflate.flush()), *_chunk(b"IEND", b"")]
+    # Of many megabytes, the one copy for which other threads need not wait. A buffer that grows is
+    # copied a dozen times, and they wait each time.
+    return b"".join(parts)
 
 
 def _filtered(rows: Plane, above: Plane) -> Plane:
@@ -105,8 +103,7 @@ def _as_bytes(strip: Samples) -> Plane:
     return np.asarray(np.ascontiguousarray(strip), np.uint8)
 
 
-def _write_chunk(file: BytesIO, name: bytes, content: bytes) -> None:
+def _chunk(name: bytes, content: bytes) -> tuple[bytes, bytes, bytes]:
+    """Its parts: length and name, content, checksum."""
     checksum = isal_zlib.crc32(content, isal_zlib.crc32(name))
-    file.write(struct.pack(">I", len(content)) + name)
-    file.write(content)
-    file.write(struct.pack(">I", checksum))
+    return struct.pack(">I", len(content)) + name, content, struct.pack(">I", checksum)

@@ -7,7 +7,7 @@ ring around the mask, where both pictures show the same, to a fraction of a pixe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -37,7 +37,9 @@ _GOOD_CORRELATION = 0.97
 _SAME_CORRELATION = 0.99995
 
 
-def estimate_motion(original: Image, painted: Image, ring: Mask) -> Motion:
+def estimate_motion(
+    original: Image, painted: Image, ring: Mask, *, side: int | None = None
+) -> Motion:
     """Find shift and scale between two pictures of one size.
 
     Gauss-Newton on grey values from coarse to fine, with a gain and an offset of brightness beside
@@ -47,6 +49,7 @@ def estimate_motion(original: Image, painted: Image, ring: Mask) -> Motion:
         original: (H, W, 3) uint8.
         painted: (H, W, 3) uint8.
         ring: (H, W) bool, where both show the same.
+        side: longer one in pixels of what these are a part of; None for their own.
 
     Returns:
         The motion; a still one, with the correlation as it is, where the ring says too little.
@@ -64,14 +67,12 @@ def estimate_motion(original: Image, painted: Image, ring: Mask) -> Motion:
     for levels in (pyramid, pyramid[-2:]):  # where the coarse levels are blank, they mislead
         found = _climb(levels, places)
         if found.correlation > max(best.correlation, MIN_CORRELATION) and _is_plausible(
-            found, max(ring.shape)
+            found, side or max(ring.shape)
         ):
             best = found
             if found.correlation > _GOOD_CORRELATION:
                 break
-    centre = np.array([x0 + x1 - ring.shape[1], y0 + y1 - ring.shape[0]]) / 2
-    shift = np.array(best.shift) + centre * (1 - best.scale)
-    return replace(best, shift=(float(shift[0]), float(shift[1])))
+    return best.of_whole((x0, y0, x1, y1), (ring.shape[1], ring.shape[0]))
 
 
 def _is_plausible(motion: Motion, side: int) -> bool:

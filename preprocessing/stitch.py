@@ -19,6 +19,7 @@ from preprocessing.motion import Motion
 from preprocessing.patched import PatchedImage
 from preprocessing.registration import estimate_motion
 from preprocessing.ring import (
+    GAP_PX,
     WIDTH_PX,
     ColourCast,
     estimate_cast,
@@ -29,7 +30,7 @@ from preprocessing.ring import (
 )
 
 ALIGN_SIDE = 512
-"""Larger pictures are compared at this side: a shift shows to a few hundredths of a pixel there."""
+"""Larger pictures are compared at about this side: a shift shows to some hundredths of a pixel."""
 _MARGIN_PX = 24
 UNRELATED = (
     "Around the mask the painted picture does not show the original (correlation {:.2f}); "
@@ -155,18 +156,24 @@ def align(original: Image, painted: Image, mask: Mask) -> Aligned:
         painted: (h, w, 3) uint8, the same picture at another size.
         mask: (H, W) bool, where they may differ.
     """
-    width, height = painted.shape[1], painted.shape[0]
-    reduced = max(1.0, max(width, height) / ALIGN_SIDE)
-    small_wh = round(width / reduced), round(height / reduced)
-    wanted, small = resized(original, small_wh), resized(painted, small_wh)
+    height, width = painted.shape[:2]
+    reduced = max(1, round(max(width, height) / ALIGN_SIDE))
+    box, compared = (0, 0, width, height), painted
+    if original.shape == painted.shape:  # both are cut to the pixel, and less is reduced
+        box = x0, y0, x1, y1 = _around_ring(mask, reduced)
+        near = np.s_[y0:y1, x0:x1]
+        original, compared, mask = original[near], painted[near], mask[near]
+    small_wh = round((box[2] - box[0]) / reduced), round((box[3] - box[1]) / reduced)
+    wanted, small = resized(original, small_wh), resized(compared, small_wh)
     ring = ring_around(resize_mask(mask, small_wh), width_px=round(WIDTH_PX / reduced))
-    found = estimate_motion(wanted, small, ring)
+    found = estimate_motion(wanted, small, ring, side=round(max(width, height) / reduced))
     places = places_on(ring)
     before, after = wanted[places], small[places]
     # A wall or a clear sky has nothing to align by, but its colour must meet the original's.
     has_no_detail = is_flat(before) and is_flat(after)
     undone, cast = Motion(), ColourCast()
     motion = replace(found, shift=(found.shift[0] * reduced, found.shift[1] * reduced))
+    motion = motion.of_whole(box, (width, height))
     if found.is_trusted or has_no_detail:
         after = found.undone_at(small, *places)
         undone, cast = motion, estimate_cast(before, after)
@@ -174,6 +181,18 @@ def align(original: Image, painted: Image, mask: Mask) -> Aligned:
     difference = mean_difference(before, after)
     is_related = found.is_trusted or has_no_detail or difference is None
     return Aligned(painted, motion, undone, cast, difference, is_related)
+
+
+def _around_ring(mask: Mask, reduced: int) -> Box:
+    """All that says how a picture moved, with a margin for resampling.
+
+    In whole pixels of what it is reduced to: by other factors it takes thrice as long.
+    """
+    size_wh = mask.shape[1], mask.shape[0]
+    reach_px = WIDTH_PX + (GAP_PX + 2) * reduced + _MARGIN_PX
+    x0, y0, x1, y1 = _grown(bounding_box(mask) or (0, 0, *size_wh), reach_px, size_wh)
+    right, bottom = min(size_wh[0], x1 + -x1 % reduced), min(size_wh[1], y1 + -y1 % reduced)
+    return x0 - x0 % reduced, y0 - y0 % reduced, right, bottom
 
 
 def _grown(box: Box, px: int, size_wh: tuple[int, int]) -> Box:

@@ -27,6 +27,7 @@ from gateway.errors import StoreUnavailableError
 from gateway.jobs.empty_looks import spare_empty_looks
 from gateway.jobs.job import Ticket
 from gateway.jobs.job_engine import Run
+from gateway.jobs.prepared_statements import prepare_statements
 from gateway.jobs.queue_bells import QueueBells
 
 P = ParamSpec("P")
@@ -93,7 +94,9 @@ class DbosEngine:
         with _translated(), _undone_on_failure():
             # On the loop's own thread, so that workflows run on this loop; nothing waits yet.
             DBOS.launch()
-            spare_empty_looks(_get_dbos_instance()._sys_db)
+            system = _get_dbos_instance()._sys_db
+            prepare_statements(system)
+            spare_empty_looks(system)
             await self._in_thread(self._register_queues)
             if run is not None:
                 self._bells = QueueBells(_get_dbos_instance(), map(_queue, self._models))
