@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ torchvision_ops.declare()
 
 import onnx  # noqa: E402
 import torch  # noqa: E402
+from ultralytics.utils.tal import dist2bbox, make_anchors  # noqa: E402
 
 from export_scripts.export_errors import ExportError  # noqa: E402
 
@@ -43,23 +45,53 @@ class ServedFastSam(torch.nn.Module):
         super().__init__()
         head = network.model[-1]
         head.export, head.format, head.dynamic = True, "onnx", True
+        head._inference = partial(_best, head)
         self.network = network
         self.image_size = image_size
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Scale, run, keep the best."""
         pixels = images.permute(0, 3, 1, 2).float() / 255
-        raw, prototypes = self.network(pixels)
+        best, prototypes = self.network(pixels)
         size = torch.full_like(images[:, :1, 0, 0], 1, dtype=torch.int32) * self.image_size
         coarse, levels, fine = _as_bytes(prototypes)
-        return _best(raw.transpose(1, 2)), coarse, levels, size, fine
+        return best, coarse, levels, size, fine
 
 
-def _best(rows: torch.Tensor) -> torch.Tensor:
-    """The rows with the highest scores; rows of zeros where a small picture has too few."""
-    padded = torch.nn.functional.pad(rows, (0, 0, 0, CANDIDATES))
-    best = torch.topk(padded[..., 4], CANDIDATES, dim=1).indices
-    return torch.gather(padded, 1, best[..., None].expand(-1, -1, rows.shape[-1]))
+def _best(head: Any, found: dict[str, torch.Tensor]) -> torch.Tensor:
+    """In the place of the head's own decoding: that of the rows with the highest scores alone.
+
+    Decoding all of them first took a tenth of the demo's pass. Rows of zeros where a small picture
+    has too few.
+
+    Args:
+        head: a `Segment`.
+        found: what its layers make of a picture, each (B, channels, anchors).
+
+    Returns:
+        (B, CANDIDATES, 37).
+    """
+    anchors, strides = make_anchors(found["feats"], head.stride, 0.5)
+    every = torch.nn.functional.pad(found["scores"][:, 0].sigmoid(), (0, CANDIDATES))
+    scores, best = torch.topk(every, CANDIDATES, dim=1)
+    boxes, coefficients = (
+        _padded(found[name].transpose(1, 2)).gather(1, _over(best, found[name].shape[1]))
+        for name in ("boxes", "mask_coefficient")
+    )
+    anchors, strides = (_padded(of_all[None])[0][best] for of_all in (anchors, strides))
+    distances = head.dfl(boxes.transpose(1, 2))
+    pixels = dist2bbox(distances, anchors.transpose(1, 2), xywh=True, dim=1).transpose(1, 2)
+    return torch.cat([pixels * strides, scores[..., None], coefficients], -1)
+
+
+def _padded(rows: torch.Tensor) -> torch.Tensor:
+    """(B, N, C) and rows of zeros."""
+    return torch.nn.functional.pad(rows, (0, 0, 0, CANDIDATES))
+
+
+def _over(index: torch.Tensor, channels: int) -> torch.Tensor:
+    """(B, K) for `gather` of rows: (B, K, channels)."""
+    return index[..., None].expand(-1, -1, channels)
 
 
 def _as_bytes(prototypes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -1,5 +1,6 @@
 """FastSAM's served graph: the committed demo's, and one exported here from a fresh network."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,27 @@ def test_sides_are_free(demo: Any, height: int, width: int) -> None:
     assert prototypes.shape == (1, 32, height // 4, width // 4)
     assert size.tolist() == [[320]]
     assert np.isfinite(detections).all()
+
+
+def test_rows_are_those_of_the_networks_own_decoding() -> None:
+    torch.manual_seed(2)
+    network = build_network().float().fuse().eval()
+    for weights in network.parameters():  # as they begin, most rows are alike
+        torch.nn.init.normal_(weights, std=0.1)
+    images = torch.randint(0, 256, (2, 320, 320, 3), dtype=torch.uint8)
+    own = copy.deepcopy(network)
+    own.model[-1].export = True
+    with torch.no_grad():
+        decoded, prototypes = own(images.permute(0, 3, 1, 2).float() / 255)
+        rows, _, levels, _, _ = ServedFastSam(network, 320)(images)
+    best = decoded.transpose(1, 2)
+    order = best[..., 4].argsort(dim=1, descending=True)[:, :CANDIDATES]
+    wanted = best.gather(1, order[..., None].expand(-1, -1, best.shape[-1]))
+    falls = wanted[..., 4].diff(dim=1) < 0
+    alone = falls[:, 1:] & falls[:, :-1]  # rows of one score may come in any order
+    assert alone.float().mean() > 0.4
+    assert torch.allclose(rows[:, 1:-1][alone], wanted[:, 1:-1][alone], rtol=1e-5, atol=1e-3)
+    assert torch.allclose(levels[..., 1], prototypes.amin((2, 3)))
 
 
 def test_the_best_come_first(demo: Any) -> None:
