@@ -17,7 +17,7 @@ from preprocessing.crop import Box
 from preprocessing.masks import binarise, bounding_box, coverage, resize_mask
 from preprocessing.motion import Motion
 from preprocessing.patched import PatchedImage
-from preprocessing.registration import estimate_motion
+from preprocessing.registration import MAX_SHIFT, estimate_motion
 from preprocessing.ring import (
     GAP_PX,
     WIDTH_PX,
@@ -153,7 +153,7 @@ def align(original: Image, painted: Image, mask: Mask) -> Aligned:
 
     Args:
         original: (H, W, 3) uint8.
-        painted: (h, w, 3) uint8, the same picture at another size.
+        painted: (h, w, 3) uint8, the same picture, perhaps at another size.
         mask: (H, W) bool, where they may differ.
     """
     height, width = painted.shape[:2]
@@ -163,7 +163,10 @@ def align(original: Image, painted: Image, mask: Mask) -> Aligned:
         box = x0, y0, x1, y1 = _around_ring(mask, reduced)
         near = np.s_[y0:y1, x0:x1]
         original, compared, mask = original[near], painted[near], mask[near]
-    small_wh = round((box[2] - box[0]) / reduced), round((box[3] - box[1]) / reduced)
+    small_wh = (
+        max(1, round((box[2] - box[0]) / reduced)),
+        max(1, round((box[3] - box[1]) / reduced)),
+    )
     wanted, small = resized(original, small_wh), resized(compared, small_wh)
     ring = ring_around(resize_mask(mask, small_wh), width_px=round(WIDTH_PX / reduced))
     found = estimate_motion(wanted, small, ring, side=round(max(width, height) / reduced))
@@ -184,12 +187,13 @@ def align(original: Image, painted: Image, mask: Mask) -> Aligned:
 
 
 def _around_ring(mask: Mask, reduced: int) -> Box:
-    """All that says how a picture moved, with a margin for resampling.
+    """All that says how a picture moved, as far as it may have moved.
 
-    In whole pixels of what it is reduced to: by other factors it takes thrice as long.
+    Where the picture does not end, in whole pixels of what it is reduced to: with other factors
+    that takes thrice as long.
     """
     size_wh = mask.shape[1], mask.shape[0]
-    reach_px = WIDTH_PX + (GAP_PX + 2) * reduced + _MARGIN_PX
+    reach_px = WIDTH_PX + (GAP_PX + 2) * reduced + round(MAX_SHIFT * max(size_wh))
     x0, y0, x1, y1 = _grown(bounding_box(mask) or (0, 0, *size_wh), reach_px, size_wh)
     right, bottom = min(size_wh[0], x1 + -x1 % reduced), min(size_wh[1], y1 + -y1 % reduced)
     return x0 - x0 % reduced, y0 - y0 % reduced, right, bottom

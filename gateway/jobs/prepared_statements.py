@@ -9,10 +9,12 @@ that: these are methods of the release that is pinned.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 Values = Mapping[str, Any]
 
@@ -22,12 +24,20 @@ def prepare_statements(system: Any) -> None:
 
     Args:
         system: its system database, whose methods are replaced.
+
+    Raises:
+        AttributeError: it is of another release, which has no such methods.
     """
     if system.engine.dialect.name != "sqlite":
         return
-    system._execute_prepared = _Prepared(system.engine).execute
-    system._update_workflow_outcome_in_transaction = _Ends(system).write
-    system.start_queued_workflows = _Claims(system).take
+    replaced = {
+        "_execute_prepared": _Prepared(system.engine).execute,
+        "_update_workflow_outcome_in_transaction": _Ends(system).write,
+        "start_queued_workflows": _Claims(system).take,
+    }
+    for name, own in replaced.items():
+        getattr(system, name)  # another release may have none: then nothing would be replaced
+        setattr(system, name, own)
 
 
 class _Statement:
@@ -77,7 +87,7 @@ class _Prepared:
         insert_columns: bool = True,
     ) -> Any:
         """As DBOS' own on PostgreSQL; `connection` may be a session of somebody else's engine."""
-        own = connection.connection() if hasattr(connection, "get_bind") else connection
+        own = connection.connection() if isinstance(connection, Session) else connection
         if own.engine is not self._engine:
             return connection.execute(build(), values)
         key = (name, *values)
@@ -140,7 +150,7 @@ class _Claims:
 
     def __init__(self, system: Any) -> None:
         self._engine: sa.Engine = system.engine
-        self._is_latest_version = system._is_latest_version
+        self._system = system
         self._full_claim = system.start_queued_workflows
         status = system.tables.workflow_status
         application = status.c.application_name
@@ -148,6 +158,14 @@ class _Claims:
         waits = sa.and_(status.c.status == "ENQUEUED", ours)
         version = status.c.application_version
         any_version = sa.and_(version.is_(None), sa.bindparam("latest"))
+        timeout, deadline = status.c.workflow_timeout_ms, status.c.workflow_deadline_epoch_ms
+        runs_out = sa.case(
+            (
+                sa.and_(timeout.is_not(None), deadline.is_(None)),
+                sa.bindparam("now_ms", type_=sa.BigInteger) + timeout,
+            ),
+            else_=deadline,
+        )
         next_ones = (
             sa.select(status.c.workflow_uuid)
             .where(
@@ -173,6 +191,7 @@ class _Claims:
                 rate_limited=False,
                 recovery_attempts=status.c.recovery_attempts + 1,
                 updated_at=now_ms,
+                workflow_deadline_epoch_ms=runs_out,
             )
             .returning(status.c.priority, status.c.created_at, status.c.workflow_uuid)
         )
@@ -208,7 +227,7 @@ class _Claims:
         if room <= 0:
             return [], "worker_concurrency"
         if is_latest_version is None:
-            is_latest_version = self._is_latest_version(app_version)
+            is_latest_version = self._system._is_latest_version(app_version)
         values = {
             "queue": queue.name,
             "latest": is_latest_version,
@@ -216,6 +235,7 @@ class _Claims:
             "room": room,
             "owner": owner_xid,
             "executor": executor_id,
+            "now_ms": int(time.time() * 1000),
         }
         with self._engine.begin() as connection:
             taken = self._take.run(connection, values).all()

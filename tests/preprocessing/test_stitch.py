@@ -52,6 +52,21 @@ def edits(draw):
     return size_wh, draw(masks(size_wh)), draw(st.integers(0, 40)), draw(st.booleans())
 
 
+@pytest.mark.parametrize("size_wh", [(1024, 1024), (1328, 800)])
+@pytest.mark.parametrize("corner", [(40, 60), (620, 500)])
+def test_motion_is_the_whole_pictures_wherever_a_small_mask_is(size_wh, corner):
+    original = cv2.resize(ASTRONAUT, size_wh, interpolation=cv2.INTER_CUBIC)
+    x, y = corner
+    levels = np.zeros(size_wh[::-1], np.uint8)
+    levels[y : y + 180, x : x + 160] = 255
+    painted = DriftingGenerator((3, -2), 1.01, TINTED).paint(original, levels > 0)
+    preservation = stitch(original, painted, levels).preservation
+    assert preservation.outside_equal
+    assert preservation.shift == pytest.approx((3, -2), abs=0.25)
+    assert preservation.scale == pytest.approx(1.01, abs=0.001)
+    assert preservation.ring_delta_e < 2
+
+
 @settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 @example(((4000, 500), np.pad(np.full((60, 90), 255, np.uint8), ((99, 341), (3700, 210))), 8, True))
 @given(edits())

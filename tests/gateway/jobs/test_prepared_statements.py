@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from dbos._dbos import _get_dbos_instance
 from gateway.jobs import job_engine_dbos
 from gateway.jobs.job import Ticket
 from gateway.jobs.job_engine_dbos import DbosEngine
+from gateway.jobs.prepared_statements import _Statement
 
 pytestmark = pytest.mark.timeout(60)
 SOON_S = 10.0
@@ -72,9 +75,23 @@ def rows(table: sa.Table) -> list[dict[str, Any]]:
 
 
 def without_what_is_always_another(row: dict[str, Any]) -> dict[str, Any]:
+    """With the size of a number in its place, so that seconds are no milliseconds."""
     return {
-        name: value is not None if name in ALWAYS_ANOTHER else value for name, value in row.items()
+        name: len(str(value)) if name in ALWAYS_ANOTHER else value for name, value in row.items()
     }
+
+
+def counted_statements(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each of those that are prepared is executed."""
+    counts: Counter[str] = Counter()
+    run = _Statement.run
+
+    def counted(statement: _Statement, *args: Any) -> Any:
+        counts[statement._sql] += 1
+        return run(statement, *args)
+
+    monkeypatch.setattr(_Statement, "run", counted)
+    return counts
 
 
 async def ended(workflow: str) -> None:
@@ -111,9 +128,14 @@ async def test_rows_are_those_that_dbos_writes_itself(
 ) -> None:
     for name in ("prepared", "own"):
         (tmp_path / name).mkdir()
+    executed = counted_statements(monkeypatch)
     prepared = await written_by_two_jobs(tmp_path / "prepared")
+    # In line with its arguments, taken, ended with its result.
+    assert executed.total() >= 2 * 5
+    executed.clear()
     monkeypatch.setattr(job_engine_dbos, "prepare_statements", lambda _system: None)
     own = await written_by_two_jobs(tmp_path / "own")
+    assert not executed
     assert prepared == own
     (running, waiting), _, _ = prepared[0]
     assert (running["status"], waiting["status"]) == ("PENDING", "ENQUEUED")
@@ -121,7 +143,7 @@ async def test_rows_are_those_that_dbos_writes_itself(
     assert len(prepared[1][2]) == 2
 
 
-async def test_what_waits_is_taken_by_its_order_into_what_room_there_is(tmp_path: Path) -> None:
+async def test_what_waits_is_taken_by_order_room_and_version(tmp_path: Path) -> None:
     held = Held()
     async with engine(tmp_path, held, places=3, polling_s=SELDOM_S) as line:
         await line.enqueue(Ticket("first", 1, "m", 1))
@@ -137,6 +159,19 @@ async def test_what_waits_is_taken_by_its_order_into_what_room_there_is(tmp_path
         assert (none, full) == ([], "worker_concurrency")
         none, _ = system().start_queued_workflows(queue, "x", "another version", None, 1, **mine)
         assert none == []
+        table = system().tables.workflow_status
+        values = {"application_version": None, "workflow_timeout_ms": 5000}
+        with system().engine.begin() as connection:
+            waiting = sa.update(table).where(table.c.status == "ENQUEUED")
+            connection.execute(waiting.values(values))
+        old = {**mine, "is_latest_version": False}
+        none, _ = system().start_queued_workflows(queue, "x", "another version", None, 2, **old)
+        assert none == []
+        taken, _ = system().start_queued_workflows(queue, "x", "another version", None, 2, **mine)
+        assert taken == ["other:1"]
+        row = system().get_workflow_status("other:1")
+        left_ms = row["workflow_deadline_epoch_ms"] - 1000 * time.time()
+        assert 0 < left_ms <= 5000
 
 
 async def test_only_who_has_a_workflow_writes_its_end(tmp_path: Path) -> None:
