@@ -54,11 +54,11 @@ class _Statement:
         )
         self._sql = str(compiled)
         self._names = tuple(compiled.positiontup)
-        self._constants = {name: bind.value for name, bind in compiled.binds.items()}
+        binds = {name: compiled.binds[name] for name in self._names}
+        self._constants = {name: bind.value for name, bind in binds.items()}
         processors = {
             name: bind.type.dialect_impl(engine.dialect).bind_processor(engine.dialect)
-            for name, bind in compiled.binds.items()
-            if name in self._names
+            for name, bind in binds.items()
         }
         self._processors = {name: made for name, made in processors.items() if made is not None}
 

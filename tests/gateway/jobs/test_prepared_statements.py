@@ -18,6 +18,7 @@ from gateway.jobs import job_engine_dbos
 from gateway.jobs.job import Ticket
 from gateway.jobs.job_engine_dbos import DbosEngine
 from gateway.jobs.prepared_statements import _Statement
+from tests.gateway.conftest import until
 
 pytestmark = pytest.mark.timeout(60)
 SOON_S = 10.0
@@ -81,7 +82,7 @@ def without_what_is_always_another(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def counted_statements(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def count_prepared(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each of those that are prepared is executed."""
     counts: Counter[str] = Counter()
     run = _Statement.run
@@ -95,9 +96,10 @@ def counted_statements(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 async def ended(workflow: str) -> None:
-    async with asyncio.timeout(SOON_S):
-        while system().get_workflow_status(workflow)["status"] == "PENDING":  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    async def has_ended() -> bool:
+        return system().get_workflow_status(workflow)["status"] != "PENDING"  # type: ignore[no-any-return]
+
+    await until(has_ended, timeout_s=SOON_S)
 
 
 async def written_by_two_jobs(folder: Path) -> list[Any]:
@@ -128,7 +130,7 @@ async def test_rows_are_those_that_dbos_writes_itself(
 ) -> None:
     for name in ("prepared", "own"):
         (tmp_path / name).mkdir()
-    executed = counted_statements(monkeypatch)
+    executed = count_prepared(monkeypatch)
     prepared = await written_by_two_jobs(tmp_path / "prepared")
     # In line with its arguments, taken, ended with its result.
     assert executed.total() >= 2 * 5
